@@ -1,0 +1,196 @@
+//! greetd IPC (greetd-ipc(7)) and LDM's additions to it.
+//!
+//! The framing is in [`crate::frame`]. The first four requests and first three responses are greetd's own, so any greetd
+//! greeter can log in; the `ldm_…` ones are ours. A greeter that wants them sends [`Request::LdmHello`] first: LDM answers with
+//! [`Response::LdmSeat`], greetd with an error. Strictly one response to one request.
+
+use serde::{Deserialize, Serialize};
+
+use crate::helper::SessionEntry;
+use crate::{Failure, Secret};
+
+/// The word before a session's id in the command of [`Request::StartSession`]: `["ldm-session", "xfce"]`. Foreign greeters
+/// take it from the `Exec` lines of the `.desktop` files that LDM writes for them; words before it (a greeter's wrapper) are dropped.
+pub const SESSION_COMMAND: &str = "ldm-session";
+
+/// The id that stands for the server's own default session.
+pub const DEFAULT_SESSION: &str = "default";
+
+/// Version of the `ldm_…` messages. A daemon answers a greeter of another version with an error.
+pub const VERSION: u32 = 1;
+
+/// What a greeter asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Request {
+    /// Begin a login.
+    CreateSession {
+        /// As typed; checked by the daemon.
+        username: String,
+    },
+    /// Answer the last [`Response::AuthMessage`]. `null` acknowledges `info` and `error` messages and is never an empty password.
+    PostAuthMessageResponse {
+        /// The answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response: Option<Secret>,
+    },
+    /// Start the session once the greeter has ended.
+    StartSession {
+        /// `["ldm-session", ID]`, see [`SESSION_COMMAND`].
+        cmd: Vec<String>,
+        /// `KEY=VALUE`; LDM takes `LANG` alone from it.
+        #[serde(default)]
+        env: Vec<String>,
+    },
+    /// Give up the login that was begun. Answered with success even if there is none.
+    CancelSession,
+    /// Ask for the seat's facts; shows that the greeter knows LDM's messages.
+    LdmHello {
+        /// [`VERSION`].
+        version: u32,
+    },
+    /// The user has begun to type: connect to the server now, so that the first prompt comes at once.
+    LdmPrepare,
+    /// After authentication: the sessions of this server.
+    LdmSessions,
+}
+
+/// How a message is to be shown, and whether it wants an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMessageType {
+    /// A question; the answer may be seen.
+    Visible,
+    /// A question; the answer is hidden.
+    Secret,
+    /// For the user to read.
+    Info,
+    /// For the user to read: something was wrong.
+    Error,
+}
+
+/// Kind of a [`Response::Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    /// The server refused the user's answers: ask again.
+    AuthError,
+    /// Anything else.
+    Error,
+}
+
+/// What the daemon answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Response {
+    /// Done; after `create_session` and answers: the user is authenticated.
+    Success,
+    /// It failed. The login that was begun is gone.
+    Error {
+        /// Whether the answers were wrong.
+        error_type: ErrorType,
+        /// English, for greeters that know no better.
+        description: String,
+        /// Ours: what exactly failed, to be told in the user's language.
+        #[serde(default, rename = "ldm_failure", skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// The server's PAM conversation asks or says something.
+    AuthMessage {
+        /// How to show it.
+        auth_message_type: AuthMessageType,
+        /// The server's own text, sanitised.
+        auth_message: String,
+    },
+    /// Answer to [`Request::LdmHello`].
+    LdmSeat(Seat),
+    /// Answer to [`Request::LdmSessions`].
+    LdmSessions(Sessions),
+}
+
+/// The facts a greeter shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// This client's host name.
+    pub hostname: String,
+    /// The server that will be used, as configured.
+    pub server: String,
+    /// Why the last session or login ended, if that needs telling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// The choice of sessions after authentication.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// What this server offers, without "Default". May be empty: then only the default can be started.
+    pub sessions: Vec<SessionEntry>,
+    /// The session to preselect: remembered by the server for this user, else the admin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preselected: Option<String>,
+    /// The admin's decision: do not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// The wire transcript of a real agreety (docs/protocol.md).
+    #[test]
+    fn speaks_greetds_words() {
+        for (json, want) in [
+            (r#"{"type":"create_session","username":"alice"}"#, "CreateSession"),
+            (r#"{"type":"post_auth_message_response","response":null}"#, "PostAuthMessageResponse { response: None }"),
+            (r#"{"type":"post_auth_message_response"}"#, "PostAuthMessageResponse { response: None }"),
+            (
+                r#"{"type":"post_auth_message_response","response":"s"}"#,
+                "PostAuthMessageResponse { response: Some(Secret(..)) }",
+            ),
+            (r#"{"type":"start_session","cmd":["/bin/true"]}"#, "StartSession { cmd: [\"/bin/true\"], env: [] }"),
+            (r#"{"type":"cancel_session","unknown":1}"#, "CancelSession"),
+        ] {
+            let request: Request = serde_json::from_str(json).unwrap();
+            assert!(format!("{request:?}").starts_with(want), "{request:?}");
+        }
+        let message =
+            Response::AuthMessage { auth_message_type: AuthMessageType::Secret, auth_message: "Password:".into() };
+        assert_eq!(
+            serde_json::to_string(&message).unwrap(),
+            r#"{"type":"auth_message","auth_message_type":"secret","auth_message":"Password:"}"#
+        );
+        assert_eq!(serde_json::to_string(&Response::Success).unwrap(), r#"{"type":"success"}"#);
+        let error = Response::Error { error_type: ErrorType::AuthError, description: "no".into(), failure: None };
+        assert_eq!(
+            serde_json::to_string(&error).unwrap(),
+            r#"{"type":"error","error_type":"auth_error","description":"no"}"#
+        );
+    }
+
+    #[test]
+    fn our_additions_survive_a_round_trip() {
+        let seat = Seat {
+            hostname: "tc1".into(),
+            server: "srv".into(),
+            failure: Some(Failure::new(crate::FailureKind::LinkLost)),
+        };
+        let json = serde_json::to_string(&Response::LdmSeat(seat.clone())).unwrap();
+        assert!(json.starts_with(r#"{"type":"ldm_seat","hostname":"tc1""#), "{json}");
+        let Response::LdmSeat(back) = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
+        assert_eq!(back, seat);
+    }
+
+    #[test]
+    fn the_largest_session_list_fits_a_frame() {
+        use crate::{frame, limits};
+        let entry = SessionEntry {
+            id: "\"".repeat(limits::SESSION_ID),
+            name: "\"".repeat(limits::SESSION_NAME),
+            comment: Some("\"".repeat(limits::SESSION_COMMENT)),
+        };
+        let sessions = Sessions { sessions: vec![entry; limits::SESSIONS], preselected: None, forced: None };
+        assert!(frame::encode(&Response::LdmSessions(sessions)).is_ok());
+    }
+}

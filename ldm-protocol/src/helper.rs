@@ -1,0 +1,264 @@
+//! Session worker ↔ `ldm-server-helper`: one JSON object a line, on stdin and stdout of an SSH exec channel.
+//!
+//! `info`: one [`InfoRequest`] in, one [`Info`] out. `session`: one [`SessionRequest`] in, [`SessionEvent`]s out; **stdin
+//! stays open for as long as the session may live**, its end ends the session. Unknown fields are ignored both ways; a helper
+//! that knows only an older [`VERSION`] says so in [`Info::version`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{limits, text};
+
+/// Version of these messages.
+pub const VERSION: u32 = 1;
+
+/// Input of `ldm-server-helper info`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InfoRequest {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// Locale in which names and comments are wanted, such as `de_DE.UTF-8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+}
+
+/// One startable X session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEntry {
+    /// Base name of the `.desktop` file. What is started is looked up again by this id, on the server.
+    pub id: String,
+    /// Localised name.
+    pub name: String,
+    /// Localised comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+impl SessionEntry {
+    /// Whether `id` can be a session's id: not empty, bounded, no `/`, no control characters, no leading `-` or `.`.
+    pub fn is_valid_id(id: &str) -> bool {
+        !id.is_empty()
+            && id.len() <= limits::SESSION_ID
+            && !id.starts_with(['-', '.'])
+            && !id.contains(|c: char| c == '/' || c.is_control())
+    }
+
+    /// The entry as it may be shown, or `None` when its id is none.
+    pub fn sanitised(self) -> Option<Self> {
+        let name = text::sanitise_line(&self.name, limits::SESSION_NAME - '…'.len_utf8());
+        let comment = self.comment.map(|c| text::sanitise_line(&c, limits::SESSION_COMMENT - '…'.len_utf8()));
+        Self::is_valid_id(&self.id).then(|| Self {
+            name: if name.is_empty() { self.id.clone() } else { name },
+            comment: comment.filter(|c| !c.is_empty()),
+            id: self.id,
+        })
+    }
+}
+
+/// Output of `ldm-server-helper info`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// [`VERSION`] of the helper.
+    pub version: u32,
+    /// The server's host name.
+    #[serde(default)]
+    pub hostname: String,
+    /// What can be started.
+    #[serde(default)]
+    pub sessions: Vec<SessionEntry>,
+    /// The session this user chose last, if it is still offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<String>,
+    /// Locales installed on the server, such as `de_DE.UTF-8`.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// The server's own locale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The Xsession script that will be used; `None`: sessions are started from a login shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xsession: Option<String>,
+    /// Load of the server.
+    #[serde(default)]
+    pub load: Load,
+}
+
+impl Info {
+    /// The same with everything bounded, sanitised and without what cannot be used. Call it on all that came from a server.
+    #[must_use]
+    pub fn sanitised(mut self) -> Self {
+        self.sessions = self.sessions.into_iter().take(limits::SESSIONS).filter_map(SessionEntry::sanitised).collect();
+        self.hostname = text::sanitise_line(&self.hostname, limits::SESSION_NAME);
+        self.remembered = self.remembered.filter(|id| self.sessions.iter().any(|s| &s.id == id));
+        self.languages.retain(|l| is_locale(l));
+        self.languages.truncate(limits::LANGUAGES);
+        self.language = self.language.filter(|l| is_locale(l));
+        self.xsession = self.xsession.map(|x| text::sanitise_line(&x, limits::PROMPT));
+        self
+    }
+}
+
+/// Whether `name` looks like a locale: letters, digits and `_.@-`, bounded (XPG, setlocale(3)).
+pub fn is_locale(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= limits::LANGUAGE
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.@-".contains(c))
+}
+
+/// Load of a server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Load averages over 1, 5 and 15 minutes (proc_loadavg(5)).
+    pub average: [f64; 3],
+    /// Usable processors.
+    pub cpus: u32,
+    /// Memory in KiB (`MemTotal` of proc_meminfo(5)).
+    pub memory_kib: u64,
+    /// Memory available for new programs in KiB (`MemAvailable`).
+    pub available_kib: u64,
+    /// Distinct users that have processes of sessions here.
+    pub users: u32,
+}
+
+/// Input of `ldm-server-helper session`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRequest {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// Id of the session; `None`: the server's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Write the choice to `~/.dmrc`.
+    #[serde(default)]
+    pub remember: bool,
+    /// Locale of the session; `None`: the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Xsession script to use instead of the one found (`LDM_XSESSION`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xsession: Option<String>,
+    /// The client, as far as the session may want to know.
+    #[serde(default)]
+    pub client: Client,
+    /// `LDM_DIRECTX`: the display to use instead of the one sshd forwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<DirectDisplay>,
+}
+
+/// Facts about the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// `LTSP_CLIENT`: its address as it knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// `LTSP_CLIENT_HOSTNAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// `LTSP_CLIENT_MAC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// A display reached over plain TCP.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectDisplay {
+    /// `HOST:N`, to be the session's `DISPLAY`.
+    pub display: String,
+    /// MIT-MAGIC-COOKIE-1 in hexadecimal. It goes through stdin, never over a command line.
+    pub cookie: String,
+}
+
+impl std::fmt::Debug for DirectDisplay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirectDisplay").field("display", &self.display).finish_non_exhaustive()
+    }
+}
+
+/// Output of `ldm-server-helper session`, one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum SessionEvent {
+    /// The session's command runs.
+    Started {
+        /// What was started.
+        session: String,
+    },
+    /// It was not started.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// A fact about it: a path, an errno text.
+        #[serde(default)]
+        detail: String,
+    },
+    /// It ran and has ended; every process of it is gone.
+    Ended {
+        /// Exit status, or 128 + signal.
+        status: i32,
+        /// How long it ran, in milliseconds.
+        milliseconds: u64,
+        /// It ended within 5 s, which no user calls a session.
+        #[serde(default)]
+        too_short: bool,
+        /// Last lines of `~/.xsession-errors` that this session wrote, when it was too short.
+        #[serde(default)]
+        last_words: Vec<String>,
+    },
+}
+
+/// Why a session was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// No session of this id is offered (any more).
+    Gone,
+    /// Its program is not there or cannot be run.
+    NotExecutable,
+    /// The request could not be understood.
+    BadRequest,
+    /// There is no `DISPLAY`.
+    NoDisplay,
+    /// Anything else; see `detail`.
+    Failed,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_sends_is_bounded() {
+        let entry =
+            |id: &str, name: &str| SessionEntry { id: id.into(), name: name.into(), comment: Some("\u{1b}[1m".into()) };
+        let mut sessions = vec![
+            entry("../x", "a"),
+            entry("-x", "a"),
+            entry("", "a"),
+            entry("ok", "\u{7}"),
+            entry("long", &"n".repeat(5000)),
+        ];
+        sessions.extend((0..500).map(|i| entry(&format!("s{i}"), "s")));
+        let info = Info {
+            sessions,
+            remembered: Some("../x".into()),
+            languages: vec!["de_DE.UTF-8".into(), "$(x)".into()],
+            ..Info::default()
+        }
+        .sanitised();
+        assert!(info.sessions.len() <= limits::SESSIONS);
+        let first = info.sessions.first().unwrap();
+        assert_eq!((first.id.as_str(), first.name.as_str(), first.comment.as_deref()), ("ok", "ok", None));
+        assert!(info.sessions.iter().all(|s| s.name.len() <= limits::SESSION_NAME));
+        assert_eq!(info.remembered, None);
+        assert_eq!(info.languages, ["de_DE.UTF-8"]);
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_missing_ones_default() {
+        let info: Info = serde_json::from_str(r#"{"version":7,"new":{"x":1}}"#).unwrap();
+        assert_eq!(info.version, 7);
+        let event: SessionEvent = serde_json::from_str(r#"{"event":"refused","reason":"gone","more":1}"#).unwrap();
+        assert_eq!(event, SessionEvent::Refused { reason: Refusal::Gone, detail: String::new() });
+    }
+}

@@ -1,0 +1,5 @@
+//! LDM, the LTSP Display Manager: library of the daemon of one seat and of its session worker.
+//!
+//! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
+
+pub mod worker;

@@ -1,0 +1,3 @@
+//! The session worker: the process that holds the SSH connection of one login, as user `ldm`.
+
+pub mod protocol;
