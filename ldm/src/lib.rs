@@ -2,4 +2,5 @@
 //!
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
+pub mod sys;
 pub mod worker;
