@@ -3,3 +3,4 @@
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
 pub mod worker;
+pub mod xauth;
