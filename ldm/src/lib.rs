@@ -5,4 +5,5 @@
 pub mod config;
 pub mod sys;
 pub mod worker;
+pub mod x11;
 pub mod xauth;
