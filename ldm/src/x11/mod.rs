@@ -64,18 +64,15 @@ impl Forward {
             .map_err(|_| SetupError::TooSlow)??;
         let first = setup.with_cookie(self.real.as_ref());
         let unreachable = |source| ForwardError::Connect { name: self.display.to_string(), source };
-        match self.display.socket() {
-            Some(path) => {
-                let display = UnixStream::connect(path).await.map_err(unreachable)?;
-                let (reader, writer) = display.into_split();
-                join(channel, reader, writer, &first).await
-            }
-            None => {
-                let display = TcpStream::connect(self.display.address()).await.map_err(unreachable)?;
-                display.set_nodelay(true)?;
-                let (reader, writer) = display.into_split();
-                join(channel, reader, writer, &first).await
-            }
+        if let Some(path) = self.display.socket() {
+            let display = UnixStream::connect(path).await.map_err(unreachable)?;
+            let (reader, writer) = display.into_split();
+            join(channel, reader, writer, &first).await
+        } else {
+            let display = TcpStream::connect(self.display.address()).await.map_err(unreachable)?;
+            display.set_nodelay(true)?;
+            let (reader, writer) = display.into_split();
+            join(channel, reader, writer, &first).await
         }
     }
 }
@@ -105,10 +102,9 @@ async fn join(
     tokio::select! {
         result = &mut replies => result,
         result = &mut requests => match result {
-            Ok(()) => replies.await,
+            Err(error @ (ForwardError::Stalled | ForwardError::Setup(_) | ForwardError::Connect { .. })) => Err(error),
             // What the display said last (an X error, say) is worth more than the broken pipe it left.
-            Err(ForwardError::Io(_)) => replies.await,
-            Err(error) => Err(error),
+            Ok(()) | Err(ForwardError::Io(_)) => replies.await,
         },
     }
 }

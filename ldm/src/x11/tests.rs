@@ -57,7 +57,7 @@ impl Drop for FakeDisplay {
     }
 }
 
-async fn serve(forward: Forward) -> (DuplexStream, tokio::task::JoinHandle<Result<(), ForwardError>>) {
+fn serve(forward: Forward) -> (DuplexStream, tokio::task::JoinHandle<Result<(), ForwardError>>) {
     let (client, channel) = duplex(256 * 1024);
     (client, tokio::spawn(async move { forward.serve(channel).await }))
 }
@@ -70,7 +70,7 @@ async fn refused(bytes: &[u8]) -> String {
     let (real, fake) = cookies();
     // Nothing listens there: a refusal must come before the display is touched.
     let display = DisplayName::local(59_535);
-    let (mut client, server) = serve(Forward { display, real: Some(real), fake }).await;
+    let (mut client, server) = serve(Forward { display, real: Some(real), fake });
     client.write_all(bytes).await.unwrap();
     client.shutdown().await.unwrap();
     let error = within(server).await.unwrap().unwrap_err();
@@ -84,7 +84,7 @@ async fn refused(bytes: &[u8]) -> String {
 async fn the_fake_cookie_is_replaced_in_both_byte_orders() {
     for order in [b'B', b'l'] {
         let display = FakeDisplay::new();
-        let (mut client, server) = serve(display.forward()).await;
+        let (mut client, server) = serve(display.forward());
         let (real, fake) = cookies();
         let sent = packet(order, PROTOCOL_NAME, fake.expose());
         // Byte by byte: no read may be taken for a whole packet.
@@ -119,7 +119,7 @@ const PROTOCOL_NAME: &[u8] = b"MIT-MAGIC-COOKIE-1";
 async fn a_display_without_cookies_gets_none() {
     let display = FakeDisplay::new();
     let (_, fake) = cookies();
-    let (mut client, _server) = serve(Forward { real: None, ..display.forward() }).await;
+    let (mut client, _server) = serve(Forward { real: None, ..display.forward() });
     client.write_all(&packet(b'l', PROTOCOL_NAME, fake.expose())).await.unwrap();
     let (mut at_display, _) = within(display.listener.accept()).await.unwrap();
     let mut got = [0; 12];
@@ -158,7 +158,7 @@ async fn what_is_not_the_fake_cookie_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_not_waited_for() {
     let (real, fake) = cookies();
-    let (client, server) = serve(Forward { display: DisplayName::local(59_535), real: Some(real), fake }).await;
+    let (client, server) = serve(Forward { display: DisplayName::local(59_535), real: Some(real), fake });
     let error = server.await.unwrap().unwrap_err();
     assert!(matches!(error, ForwardError::Setup(SetupError::TooSlow)), "{error}");
     drop(client);
@@ -167,7 +167,7 @@ async fn a_silent_client_is_not_waited_for() {
 #[tokio::test]
 async fn the_end_of_the_display_ends_the_channel() {
     let display = FakeDisplay::new();
-    let (mut client, server) = serve(display.forward()).await;
+    let (mut client, server) = serve(display.forward());
     client.write_all(&packet(b'l', PROTOCOL_NAME, cookies().1.expose())).await.unwrap();
     let (at_display, _) = within(display.listener.accept()).await.unwrap();
     drop(at_display);
@@ -187,7 +187,7 @@ async fn a_display_over_tcp() {
     };
     let (real, fake) = cookies();
     let forward = Forward { display: listener.1.parse().unwrap(), real: Some(real.clone()), fake: fake.clone() };
-    let (mut client, _server) = serve(forward).await;
+    let (mut client, _server) = serve(forward);
     client.write_all(&packet(b'B', PROTOCOL_NAME, fake.expose())).await.unwrap();
     let (mut at_display, _) = within(listener.0.accept()).await.unwrap();
     let mut got = vec![0; 48];
@@ -199,7 +199,7 @@ async fn a_display_over_tcp() {
 async fn no_display_is_an_error_of_this_client_alone() {
     let (real, fake) = cookies();
     let forward = Forward { display: DisplayName::local(59_534), real: Some(real), fake: fake.clone() };
-    let (mut client, server) = serve(forward).await;
+    let (mut client, server) = serve(forward);
     client.write_all(&packet(b'l', PROTOCOL_NAME, fake.expose())).await.unwrap();
     let error = within(server).await.unwrap().unwrap_err();
     assert!(error.to_string().starts_with("the display :59534.0 cannot be reached"), "{error}");
@@ -209,7 +209,7 @@ async fn no_display_is_an_error_of_this_client_alone() {
 #[tokio::test]
 async fn a_display_that_does_not_read_holds_up_no_channel() {
     let display = FakeDisplay::new();
-    let (mut client, server) = serve(display.forward()).await;
+    let (mut client, server) = serve(display.forward());
     client.write_all(&packet(b'l', PROTOCOL_NAME, cookies().1.expose())).await.unwrap();
     let (mut at_display, _) = within(display.listener.accept()).await.unwrap();
     let total: usize = 8 * 1024 * 1024;
@@ -233,7 +233,7 @@ async fn a_display_that_does_not_read_holds_up_no_channel() {
 #[tokio::test]
 async fn bytes_arrive_whole_in_both_directions() {
     let display = FakeDisplay::new();
-    let (mut client, server) = serve(display.forward()).await;
+    let (mut client, server) = serve(display.forward());
     client.write_all(&packet(b'l', PROTOCOL_NAME, cookies().1.expose())).await.unwrap();
     let (mut at_display, _) = within(display.listener.accept()).await.unwrap();
     let mut setup = [0; 48];
