@@ -3,6 +3,7 @@
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
 pub mod config;
+pub mod display;
 pub mod sys;
 pub mod worker;
 pub mod x11;
