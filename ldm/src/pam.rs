@@ -15,6 +15,7 @@ use pam_client2::conv_null::Conversation;
 use pam_client2::{Context, Flag, Session};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::log::chain;
 use crate::sys::{self, Account, Output, Spawn};
 
 /// Name of the PAM service of greeters.
@@ -127,18 +128,6 @@ async fn watch(spawn: Spawn) -> Result<ExitStatus, Box<dyn std::error::Error>> {
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(u8::MAX)
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
