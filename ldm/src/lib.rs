@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod config;
 pub mod display;
+pub mod login;
 pub mod ssh;
 pub mod sys;
 pub mod worker;
