@@ -123,7 +123,11 @@ async fn attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Over {
 }
 
 async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result<Over, Over> {
-    let Some(Command::Connect(to)) = link.command().await else { return Err(disorder()) };
+    let to = match link.command().await {
+        Some(Command::Connect(to)) => to,
+        Some(_) => return Err(disorder()),
+        None => return Err(Over::Quietly),
+    };
     let remote = Remote::connect(&to).await?;
     tell(link, &Event::Connected { server: remote.server().to_owned() }).await?;
 
