@@ -113,7 +113,7 @@ pub enum DisplayError {
 }
 
 enum Kind {
-    Started(server::Server),
+    Started(Box<server::Server>),
     Attached(attached::Attached),
 }
 
@@ -129,7 +129,7 @@ impl Display {
     pub async fn start(spec: &DisplaySpec) -> Result<Self, DisplayError> {
         let cookie = Cookie::generate()?;
         let (server, number) = server::Server::start(spec, &cookie).await?;
-        Ok(Self { name: DisplayName::local(number), cookie: Some(cookie), kind: Kind::Started(server) })
+        Ok(Self { name: DisplayName::local(number), cookie: Some(cookie), kind: Kind::Started(Box::new(server)) })
     }
 
     /// Uses the display `name` of an X server that already runs, with the cookie for it in `xauthority`, if there is one.
