@@ -3,9 +3,12 @@
 //! A process belongs to a session when it descends from its helper, which is a *subreaper* (prctl(2)) so that double-forked
 //! ones stay descendants, or when it is this user's and carries the session's [`Marker`] in its environment, which finds what
 //! another process started on the session's behalf. So a `tmux`, `screen`, `nohup` or `setsid` started in the session ends
-//! with it, while another session of the same user is never touched. What survives: programs of the user's service manager
-//! that have no marker (`systemd-run --user`; logind ends them with the user's last login), and processes that changed to
-//! another uid, which this user may not signal.
+//! with it, while another session of the same user is never touched.
+//!
+//! What survives: services of the user's service manager (`systemd --user`, `systemd-run --user`, D-Bus services on the user's
+//! bus), which all of the user's sessions share and which logind ends with the last of them; they carry the marker of
+//! whatever session uploaded its environment last, so it means nothing there. And processes that changed to another uid, which
+//! this user may not signal.
 //!
 //! A helper that is killed itself can end nothing; its direct child gets SIGTERM from the kernel, and the user's next
 //! session ends the rest, known by a marker whose helper is dead ([`leftovers`]).
@@ -124,6 +127,19 @@ fn marker_of(pid: i32) -> Option<String> {
     })
 }
 
+/// Whether a process is a service of a user's service manager, by the text of its `cgroup` file (cgroups(7)).
+fn is_user_service(cgroup: &str) -> bool {
+    cgroup.lines().flat_map(|line| line.split('/')).any(|part| part.starts_with("user@") && part.ends_with(".service"))
+}
+
+/// The marker that counts: that of a process outside the user's service manager.
+fn session_marker_of(pid: i32) -> Option<String> {
+    let marker = marker_of(pid)?;
+    let mut cgroup = Vec::new();
+    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(64 * 1024).read_to_end(&mut cgroup).ok()?;
+    (!is_user_service(&String::from_utf8_lossy(&cgroup))).then_some(marker)
+}
+
 fn is_own(pid: i32) -> bool {
     let uid = nix::unistd::geteuid().as_raw();
     Path::new(&format!("/proc/{pid}")).metadata().is_ok_and(|m| m.uid() == uid)
@@ -157,7 +173,7 @@ fn members(marker: &Marker) -> Vec<Process> {
     let belongs = |p: &Process| {
         !p.ended
             && !ancestry.contains(&p.pid)
-            && (descends(p.pid) || is_own(p.pid) && marker_of(p.pid).is_some_and(|m| m == marker.0))
+            && (descends(p.pid) || is_own(p.pid) && session_marker_of(p.pid).is_some_and(|m| m == marker.0))
     };
     table.values().filter(|p| belongs(p)).copied().collect()
 }
@@ -166,7 +182,7 @@ fn members(marker: &Marker) -> Vec<Process> {
 fn orphans() -> Vec<Process> {
     let Ok(namespace) = pid_namespace() else { return Vec::new() };
     let own: Vec<i32> = pids().into_iter().filter(|&pid| is_own(pid)).collect();
-    let orphaned = |pid: &i32| marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
+    let orphaned = |pid: &i32| session_marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
     let mut found: Vec<Process> = own.into_iter().filter(orphaned).filter_map(Process::read).collect();
     if !found.is_empty() {
         let ancestry = ancestry();
@@ -280,6 +296,20 @@ mod tests {
         assert!(Process::parse(42, "42 (x) Z 7 42 42 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 5").unwrap().ended);
         for bad in ["", "42", "42 (x", "42 (x) S", "42 (x) S seven"] {
             assert_eq!(Process::parse(42, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn services_are_told_by_their_cgroup() {
+        for (cgroup, service) in [
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.service\n", true),
+            ("1:name=systemd:/user.slice/user-1000.slice/user@1000.service\n0::/\n", true),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", false),
+            ("0::/system.slice/ssh.service\n", false),
+            ("0::/\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_user_service(cgroup), service, "{cgroup}");
         }
     }
 
