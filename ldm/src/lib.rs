@@ -5,7 +5,9 @@
 pub mod auth;
 pub mod config;
 pub mod display;
+pub mod log;
 pub mod login;
+pub mod seat;
 pub mod ssh;
 pub mod sys;
 pub mod worker;
