@@ -62,6 +62,8 @@ pub(crate) struct Window {
     waiting: RefCell<Option<String>>,
     /// Messages are read from their end, a notice from its start.
     follow: Cell<bool>,
+    /// How many characters fit into a line of a message.
+    line: Cell<i32>,
 }
 
 impl Window {
@@ -93,10 +95,11 @@ impl Window {
             filling: Cell::new(false),
             waiting: RefCell::new(None),
             follow: Cell::new(false),
+            line: Cell::new(40),
         });
         let background: gtk4::Picture = get(&ui, "background")?;
         background.set_paintable(look.background.as_ref());
-        this.logo.set_from_paintable(look.logo.as_ref());
+        this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
         this.back.set_label(&gettext("Back"));
@@ -270,14 +273,19 @@ impl Window {
     }
 
     /// Shows the model. What has not changed is left alone, so that typing is never disturbed.
-    pub(crate) fn show(&self, model: &Model) {
+    pub(crate) fn show(self: &Rc<Self>, model: &Model) {
         self.show_seat(model);
         self.show_said(model);
+        self.fit_soon();
         let state = model.state();
         if self.shown.replace(Some(discriminant(state))) == Some(discriminant(state)) {
             return;
         }
         let busy = matches!(state, State::Waiting | State::Starting);
+        if busy {
+            // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
+            gtk4::prelude::GtkWindowExt::set_focus(&self.window, None::<&gtk4::Widget>);
+        }
         for widget in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref(), self.sessions.upcast_ref()] {
             widget.set_sensitive(!busy);
         }
@@ -347,7 +355,7 @@ impl Window {
                 self.messages.remove(&child);
             }
             for message in model.messages() {
-                self.messages.append(&message_label(message.text.trim(), message.error));
+                self.messages.append(&message_label(message.text.trim(), message.error, self.line.get()));
             }
         }
         self.messages.set_visible(!model.messages().is_empty());
@@ -356,6 +364,32 @@ impl Window {
         if changed {
             self.said.vadjustment().set_value(0.0);
         }
+    }
+
+    /// A scrolled text asks for the height that it has at its natural width, which is not the width it gets. So its natural
+    /// width is made the one it got, as soon as that is known.
+    fn fit_soon(self: &Rc<Self>) {
+        glib::idle_add_local_once(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move || {
+                let messages = this.messages.observe_children();
+                let messages: Vec<_> = messages
+                    .iter::<glib::Object>()
+                    .flatten()
+                    .filter_map(|m| m.downcast::<gtk4::Label>().ok())
+                    .collect();
+                for label in [&this.prompt, &this.notice].into_iter().chain(&messages) {
+                    let line = line_of(label);
+                    if line > 0 && label.is_visible() {
+                        label.set_max_width_chars(line);
+                    }
+                }
+                if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
+                    this.line.set(line);
+                }
+            }
+        ));
     }
 
     fn ask(&self, prompt: &str, secret: bool) {
@@ -387,6 +421,10 @@ impl Window {
         if let Some(row) = self.sessions.row_at_index(place) {
             self.sessions.select_row(Some(&row));
             row.grab_focus();
+            // Once more when the list has its place: only then can it be scrolled to the row.
+            glib::idle_add_local_once(move || {
+                row.grab_focus();
+            });
         }
     }
 
@@ -435,7 +473,14 @@ fn read(entry: &impl IsA<gtk4::Editable>) -> Option<Secret> {
     Secret::new(&text).ok()
 }
 
-fn message_label(text: &str, error: bool) -> gtk4::Label {
+/// How many characters fit into a line of this label, by GTK's own measure of a character.
+fn line_of(label: &gtk4::Label) -> i32 {
+    let metrics = label.pango_context().metrics(None, None);
+    let character = metrics.approximate_char_width().max(metrics.approximate_digit_width());
+    if character > 0 { label.width() * gtk4::pango::SCALE / character } else { 0 }
+}
+
+fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
     let role = if error { gtk4::AccessibleRole::Alert } else { gtk4::AccessibleRole::Label };
     let label = gtk4::Label::builder()
         .label(text)
@@ -443,7 +488,7 @@ fn message_label(text: &str, error: bool) -> gtk4::Label {
         .use_underline(false)
         .wrap(true)
         .wrap_mode(gtk4::pango::WrapMode::WordChar)
-        .max_width_chars(24)
+        .max_width_chars(line)
         .xalign(0.0)
         .accessible_role(role)
         .build();
