@@ -154,7 +154,9 @@ impl Window {
         {
             if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
         }
+        // GTK cuts a default size down to one monitor, but not what the window needs.
         self.window.set_default_size(right, bottom);
+        self.window.set_size_request(right, bottom);
         self.show_status();
     }
 
