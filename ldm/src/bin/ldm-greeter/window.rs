@@ -105,6 +105,7 @@ impl Window {
         this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
+        this.window.set_title(Some(&gettext("Log in")));
         this.back.set_label(&gettext("Back"));
         this.entry.set_text(username);
         this.connect();
