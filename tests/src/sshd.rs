@@ -60,6 +60,14 @@ impl Builder<'_> {
         self
     }
 
+    /// Writes a file for the configuration to name.
+    pub fn file(&self, name: &str, text: &[u8]) -> PathBuf {
+        let path = self.lab.file(name);
+        // A failure shows at once: sshd or PAM does not find it.
+        let _ = fs::write(&path, text);
+        path
+    }
+
     /// Starts it and waits until it listens.
     pub fn start(self) -> Result<Sshd> {
         Sshd::start(&self)
