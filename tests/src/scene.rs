@@ -65,7 +65,14 @@ impl Scene {
         self.x.screen().wait_for(&self.desk().title(), wait::STEP)
     }
 
-    /// Ends the session as a user does, and waits until nothing of it is left on the server.
+    /// [`Scene::log_out`] from a session that was not too short to be one.
+    pub fn work_and_log_out(&self) -> Result<()> {
+        self.desk().work()?;
+        self.log_out()
+    }
+
+    /// Ends the session as a user does, and waits until nothing of it is left on the server. Most scenarios are in a hurry:
+    /// the daemon calls their sessions too short, and they do not ask.
     pub fn log_out(&self) -> Result<()> {
         self.desk().end()?;
         self.user.wait_for_no_process(wait::STEP)
@@ -91,7 +98,8 @@ impl Desk<'_> {
             &format!("sessions/{id}"),
             &format!(
                 "echo \"$0\" >\"$HOME/which\"\nenv -0 | tr '\\n\\0' ' \\n' | sort >\"$HOME/env.new\"; mv \"$HOME/env.new\" \"$HOME/env\"\n{more}\n\
-                 exec xterm -title \"desk of $USER\" -e sh -c 'echo up >\"$HOME/up\"; read -r status <\"$HOME/end\"'"
+                 xterm -title \"desk of $USER\" -e sh -c 'echo up >\"$HOME/up\"; read -r status <\"$HOME/end\"; echo \"$status\" >\"$HOME/status\"'\n\
+                 exit \"$(cat \"$HOME/status\")\""
             ),
         )?;
         lab.session(id, &format!("Lab {id}"), &script.to_string_lossy())
@@ -104,7 +112,7 @@ impl Desk<'_> {
 
     /// Makes what ends the session, and removes the traces of the last one.
     pub fn prepare(&self) -> Result<()> {
-        for name in ["up", "env", "which", "end"] {
+        for name in ["up", "env", "which", "end", "status"] {
             let _ = fs::remove_file(self.user.home.join(name));
         }
         let end = self.user.home.join("end");
@@ -131,14 +139,25 @@ impl Desk<'_> {
         Ok(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
     }
 
+    /// Waits until the session has lasted longer than those that count as failed.
+    pub fn work(&self) -> Result<()> {
+        let up = fs::metadata(self.user.home.join("up"))?.modified()?;
+        wait::until("time to pass", wait::STEP, || up.elapsed().is_ok_and(|age| age > TOO_SHORT).then_some(()))
+    }
+
     /// Ends the session, as its user would.
     pub fn end(&self) -> Result<()> {
+        self.end_with(0)
+    }
+
+    /// Ends the session with this exit status.
+    pub fn end_with(&self, status: u8) -> Result<()> {
         let path = self.user.home.join("end");
         let mut end: File = wait::until("the session to wait for its end", wait::STEP, || {
             // Without a reader this fails instead of waiting for ever.
             File::options().write(true).custom_flags(nix::libc::O_NONBLOCK).open(&path).ok()
         })?;
-        writeln!(end, "0")?;
+        writeln!(end, "{status}")?;
         Ok(())
     }
 }
@@ -150,6 +169,9 @@ pub fn screen_of(lab: &Lab, greeter: &Greeter) -> Result<Screen> {
     fs::copy(Path::new(greeter.env("XAUTHORITY")?), &authority)?;
     Ok(Screen { display: greeter.env("DISPLAY")?.to_owned(), authority })
 }
+
+/// A session shorter than this is no session.
+pub const TOO_SHORT: Duration = Duration::from_secs(5);
 
 /// How soon after the fault is noticed a seat must be usable again.
 pub const RECOVERY: Duration = Duration::from_secs(5);

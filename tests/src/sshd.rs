@@ -39,10 +39,10 @@ impl Builder<'_> {
         self
     }
 
-    /// A server on which `ldm-server-helper` is not installed.
+    /// Whether `ldm-server-helper` is installed on this server.
     #[must_use]
-    pub fn without_helper(mut self) -> Self {
-        self.helper = false;
+    pub fn helper(mut self, installed: bool) -> Self {
+        self.helper = installed;
         self
     }
 

@@ -148,8 +148,8 @@ fn odd_user_names_are_refused_or_relayed_but_never_run() -> Result<()> {
         assert!(refusal.said.is_empty(), "the server was asked about {name:?}: {refusal:?}");
     }
     assert!(!ran.exists());
-    let log = scene.sshd.log_text();
-    assert!(log.contains("DOMAIN\\\\user") || log.contains("DOMAIN\\user"), "the server got another name: {log}");
+    let text = scene.sshd.log_text();
+    assert!(text.contains("DOMAIN\\\\user") || text.contains("DOMAIN\\user"), "the server got another name: {text}");
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     drop(greeter);
     scene.finish()

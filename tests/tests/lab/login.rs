@@ -30,7 +30,7 @@ fn log_in_use_log_out_and_log_in_again() -> Result<()> {
     assert_eq!(env.get("DESKTOP_SESSION").map(String::as_str), Some("other"));
     assert!(!scene.daemon.has_new_greeter(), "a greeter beside the session");
 
-    scene.log_out()?;
+    scene.work_and_log_out()?;
     let mut greeter = scene.daemon.greeter_within(Duration::from_secs(5))?;
     assert_eq!(greeter.seat()?.failure, None, "a normal logout is no failure");
     scene.x.screen().wait_until_gone("desk of", wait::STEP)?;
@@ -112,7 +112,7 @@ fn the_last_choice_is_remembered_for_the_user() -> Result<()> {
 fn once_ends_the_daemon_after_the_first_session() -> Result<()> {
     let mut scene = Scene::with(|sshd| sshd, |daemon| Ok(daemon.argument("--once")))?;
     scene.log_in()?;
-    scene.log_out()?;
+    scene.work_and_log_out()?;
     assert!(scene.daemon.program().wait(wait::STEP)?.success());
     assert!(!scene.daemon.has_new_greeter());
     Ok(())

@@ -2,8 +2,11 @@
 
 mod answers;
 mod faults;
+mod foreign;
+mod helper;
 mod login;
 mod parts;
 mod privilege;
 mod server;
 mod session;
+mod terminal;

@@ -1,5 +1,6 @@
 //! Servers that are not there, not the right ones, or not set up as one would wish.
 
+use std::fmt::Write;
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
@@ -169,7 +170,7 @@ fn a_revoked_host_key_is_refused_even_where_it_is_also_known() -> Result<()> {
     let revoked = |lab: &Lab, sshd: &sshd::Sshd| {
         let mut text = fs::read_to_string(sshd.known_hosts(lab, sshd.port())?)?;
         for kind in sshd::KEYS {
-            text.push_str(&format!("@revoked * {}\n", sshd.public_key(lab, kind)?));
+            writeln!(text, "@revoked * {}", sshd.public_key(lab, kind)?)?;
         }
         Ok(text)
     };

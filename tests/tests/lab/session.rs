@@ -1,11 +1,12 @@
 //! Sessions: real desktops, ones that do not start, ones that do not want to end.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::{Failure, FailureKind};
+use ldm_tests::scene::TOO_SHORT;
 use ldm_tests::{Desk, Scene, wait};
 
 /// Starts a session and gives what the next greeter tells, if anything.
@@ -115,7 +116,7 @@ fn whatever_the_session_started_ends_with_it() -> Result<()> {
 
 #[test]
 fn a_server_without_the_helper_still_gives_a_session() -> Result<()> {
-    let mut scene = Scene::with(ldm_tests::sshd::Builder::without_helper, |daemon| Ok(daemon))?;
+    let mut scene = Scene::with(|sshd| sshd.helper(false), |daemon| Ok(daemon))?;
     let mut greeter = scene.daemon.greeter()?;
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     let sessions = greeter.sessions()?;
@@ -148,7 +149,7 @@ fn directx_goes_past_ssh_and_is_warned_about() -> Result<()> {
     assert_eq!(env.get("DISPLAY").map(|d| d.trim_end_matches(".0")), Some(&*format!("127.0.0.1{}", scene.x.display())));
     let warnings = scene.daemon.log_text().lines().filter(|line| line.contains("LDM_DIRECTX")).count();
     assert_eq!(warnings, 1, "{}", scene.daemon.log_text());
-    scene.log_out()?;
+    scene.work_and_log_out()?;
     let mut greeter = scene.daemon.greeter()?;
     assert_eq!(greeter.seat()?.failure, None);
     drop(greeter);
@@ -163,6 +164,7 @@ fn desktop(session: &str, windows: &[&str], log_out: impl FnOnce(&Scene) -> Resu
     let sessions = greeter.sessions()?;
     assert!(sessions.sessions.iter().any(|offered| offered.id == session), "{session} is not offered: {sessions:?}");
     greeter.start(Some(session))?;
+    let began = Instant::now();
     let screen = scene.x.screen();
     for window in windows {
         screen.wait_for(window, Duration::from_secs(40)).with_context(|| scene.desk().last_words())?;
@@ -184,6 +186,8 @@ fn desktop(session: &str, windows: &[&str], log_out: impl FnOnce(&Scene) -> Resu
     screen.wait_for("used", wait::STEP)?;
     let _ = xterm.kill();
     xterm.wait()?;
+    // Shorter ones count as failed.
+    wait::until("time to pass", wait::STEP, || (began.elapsed() > TOO_SHORT + Duration::from_secs(1)).then_some(()))?;
     log_out(&scene)?;
     scene.user.wait_for_no_process(Duration::from_secs(15))?;
     let mut greeter = scene.daemon.greeter()?;
