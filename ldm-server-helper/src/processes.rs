@@ -206,6 +206,8 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
         loop {
             let mut found = (self.find)();
             found.retain(|p| !self.untouchable.contains(&(p.pid, p.started)));
+            // The oldest first: a session manager must not see its clients die and start them again.
+            found.sort_unstable_by_key(|p| (p.started, p.pid));
             let mut watched = Vec::new();
             for process in &found {
                 let key = (process.pid, process.started);

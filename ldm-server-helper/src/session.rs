@@ -201,7 +201,7 @@ fn display(
     Ok(None)
 }
 
-/// Blocks the signals that end a session or a child, and makes a descriptor of them. Children get them unblocked by std.
+/// Blocks the signals that end a session or a child, and makes a descriptor of them.
 fn signals() -> nix::Result<SignalFd> {
     let set: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect();
     set.thread_block()?;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod display;
 pub mod greeter_link;
 pub mod log;
+pub mod login;
 pub mod pam;
 pub mod seat;
 pub mod ssh;

@@ -76,7 +76,6 @@ impl SshError {
     /// What the user is told.
     pub fn failure(&self) -> Failure {
         let (kind, detail) = match &self.reason {
-            Reason::BadTarget(why) => (FailureKind::Internal, Some(why)),
             Reason::Unresolvable(_) => (FailureKind::ServerUnknown, None),
             Reason::Refused(_) => (FailureKind::ServerRefused, None),
             Reason::Unreachable(_) => (FailureKind::ServerUnreachable, None),
@@ -89,7 +88,7 @@ impl SshError {
             Reason::Denied | Reason::Cancelled => (FailureKind::Denied, None),
             Reason::NoMethod => (FailureKind::NoMethod, None),
             Reason::PasswordExpired => (FailureKind::PasswordExpired, None),
-            Reason::BadKey(why) => (FailureKind::Internal, Some(why)),
+            Reason::BadTarget(why) | Reason::BadKey(why) => (FailureKind::Internal, Some(why)),
             Reason::Lost(why) => (FailureKind::ConnectionLost, Some(why)),
             Reason::NoX11 => (FailureKind::NoX11, None),
             Reason::NoSession(why) => (FailureKind::NoSession, Some(why)),
