@@ -28,6 +28,9 @@ pub const VARIABLE: &str = "LDM_SESSION_TOKEN";
 
 /// From SIGTERM to SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(3);
+/// From SIGTERM to a second one. dbus-launch, which is in most sessions, sleeps 3 s inside its handler, and every logout would
+/// last as long; the second signal wakes it.
+const REMINDER: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up on what hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
@@ -184,11 +187,13 @@ pub fn leftovers() -> usize {
 
 fn end_all(find: impl Fn() -> Vec<Process>) -> usize {
     let mut hunt = Hunt { find, untouchable: HashSet::new() };
-    // A stopped process acts on SIGTERM only when it goes on.
-    if hunt.signal_until_gone(&[Signal::TERM, Signal::CONT], GRACE, true) == 0 {
-        return 0;
+    for time in [REMINDER, GRACE.saturating_sub(REMINDER)] {
+        // A stopped process acts on SIGTERM only when it goes on.
+        if hunt.signal_until_gone(&[Signal::TERM, Signal::CONT], time) == 0 {
+            return 0;
+        }
     }
-    hunt.signal_until_gone(&[Signal::KILL], KILL_WAIT, false)
+    hunt.signal_until_gone(&[Signal::KILL], KILL_WAIT)
 }
 
 struct Hunt<F> {
@@ -200,7 +205,7 @@ struct Hunt<F> {
 impl<F: Fn() -> Vec<Process>> Hunt<F> {
     /// Signals what is found, waits until that has ended, and looks again, because a process may have started others.
     /// Returns how many are left when nothing is found any more or the time is over.
-    fn signal_until_gone(&mut self, signals: &[Signal], time: Duration, once: bool) -> usize {
+    fn signal_until_gone(&mut self, signals: &[Signal], time: Duration) -> usize {
         let deadline = Instant::now() + time;
         let mut signalled = HashSet::new();
         loop {
@@ -212,22 +217,21 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
             for process in &found {
                 let key = (process.pid, process.started);
                 let Some(pidfd) = open(*process) else { continue };
-                if (!once || signalled.insert(key)) && !send(&pidfd, signals) {
+                if signalled.insert(key) && !send(&pidfd, signals) {
                     self.untouchable.insert(key);
                 } else if watched.len() < WATCHED {
                     watched.push(pidfd);
                 }
             }
-            if watched.is_empty() {
-                return 0;
+            let watching = !watched.is_empty();
+            if watching && wait(watched, deadline) && Instant::now() < deadline {
+                continue;
             }
-            let all_ended = wait(watched, deadline);
-            if !all_ended || Instant::now() >= deadline {
-                found.retain(|p| !self.untouchable.contains(&(p.pid, p.started)) && open(*p).is_some());
-                if !all_ended || !found.is_empty() {
-                    return found.len();
-                }
-            }
+            let alive = |p: &&Process| {
+                let touchable = !self.untouchable.contains(&(p.pid, p.started));
+                touchable && Process::read(p.pid).is_some_and(|now| now.started == p.started && !now.ended)
+            };
+            return found.iter().filter(alive).count();
         }
     }
 }
