@@ -124,9 +124,12 @@ impl User {
         Ok(path)
     }
 
-    /// The user's processes.
+    /// The user's processes, but for those of systemd's user manager, which logind ends in its own time.
     pub fn processes(&self) -> Vec<i32> {
-        sweep::processes_of(self.uid)
+        let manager = format!("/user@{}.service/", self.uid);
+        let is_managed =
+            |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&manager));
+        sweep::processes_of(self.uid).into_iter().filter(|pid| !is_managed(pid)).collect()
     }
 
     /// Waits until the user has no process left, and names those that stay.
