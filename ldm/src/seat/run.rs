@@ -94,7 +94,7 @@ pub async fn run(config: Config, options: Options) -> Result<u8, SetupError> {
         let deadline = seat.deadline();
         let sleep = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now));
         event = tokio::select! {
-            Some(input) = inputs.recv() => driver.take(input),
+            Some(input) = inputs.recv() => Some(driver.take(input)),
             Some(ended) = driver.tasks.join_next_with_id() => driver.joined(ended),
             () = sleep, if deadline.is_some() => Some(Event::Tick),
             _ = terminate.recv() => Some(Event::Shutdown),
@@ -203,7 +203,7 @@ impl Driver {
     }
 
     /// What a message from a part means to the seat.
-    fn take(&mut self, input: Input) -> Option<Event> {
+    fn take(&mut self, input: Input) -> Event {
         match input {
             Input::Seat(event) => {
                 if let Event::DisplayExited(_) = event {
@@ -213,19 +213,19 @@ impl Driver {
                     self.to_greeter = None;
                     self.tell_link(ToGreeter::Close);
                 }
-                Some(event)
+                event
             }
-            Input::Display(display) => {
-                tracing::info!("the display {} is ready", display.name);
-                self.display = Some(display);
-                Some(Event::DisplayReady)
+            Input::Display(local) => {
+                tracing::info!("the display {} is ready", local.name);
+                self.display = Some(local);
+                Event::DisplayReady
             }
             Input::Greeter(FromGreeter::Request(connection, request)) => {
                 self.connection = connection;
-                Some(Event::Request(request))
+                Event::Request(request)
             }
-            Input::Greeter(FromGreeter::Closed) => Some(Event::LinkClosed),
-            Input::Greeter(FromGreeter::Broken(why)) => Some(Event::LinkBroken(why)),
+            Input::Greeter(FromGreeter::Closed) => Event::LinkClosed,
+            Input::Greeter(FromGreeter::Broken(why)) => Event::LinkBroken(why),
         }
     }
 
@@ -242,8 +242,8 @@ impl Driver {
         tracing::error!(?part, "a task of the daemon died; this is a defect");
         let why = "its task died".to_owned();
         match part {
-            Part::Display => self.take(Input::Seat(Event::DisplayExited(why))),
-            Part::Greeter => self.take(Input::Seat(Event::GreeterExited(why))),
+            Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
+            Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(Event::WorkerExited(id)),
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
