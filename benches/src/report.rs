@@ -1,0 +1,142 @@
+//! The table that is printed, and the raw numbers that are kept.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::stats::{self, Summary};
+
+/// The samples of one peer.
+#[derive(Debug, Serialize)]
+pub struct Series {
+    /// Who.
+    pub peer: String,
+    /// In the order in which they were taken.
+    pub samples: Vec<f64>,
+    /// What they say together.
+    pub summary: Option<Summary>,
+}
+
+/// One thing that was measured.
+#[derive(Debug, Serialize)]
+pub struct Metric {
+    /// What.
+    pub name: String,
+    /// In which unit.
+    pub unit: &'static str,
+    /// The target as a sentence, `ratio ≤ 0.6` and the like.
+    pub target: &'static str,
+    /// The first is the one that the others are compared to.
+    pub series: Vec<Series>,
+    /// What could not be measured, and why.
+    pub missing: Vec<String>,
+}
+
+impl Metric {
+    /// A metric with no samples yet.
+    pub fn new(name: impl Into<String>, unit: &'static str, target: &'static str) -> Self {
+        Self { name: name.into(), unit, target, series: Vec::new(), missing: Vec::new() }
+    }
+
+    /// Adds a sample of a peer, or why there is none.
+    pub fn add(&mut self, peer: &str, sample: Result<f64>) {
+        match sample {
+            Ok(sample) => {
+                if let Some(series) = self.series.iter_mut().find(|s| s.peer == peer) {
+                    series.samples.push(sample);
+                } else {
+                    self.series.push(Series { peer: peer.to_owned(), samples: vec![sample], summary: None });
+                }
+            }
+            Err(e) => {
+                let text = format!("{peer}: {e:#}");
+                if !self.missing.contains(&text) {
+                    self.missing.push(text);
+                }
+            }
+        }
+    }
+
+    /// Sums up.
+    #[must_use]
+    pub fn done(mut self) -> Self {
+        for series in &mut self.series {
+            series.summary = stats::summary(&series.samples);
+        }
+        self
+    }
+
+    /// The lines of the table.
+    pub fn lines(&self) -> String {
+        let mut out = format!("\n{} [{}]   target: {}\n", self.name, self.unit, self.target);
+        let base = self.series.first().and_then(|s| s.summary).map(|s| s.median);
+        for (index, series) in self.series.iter().enumerate() {
+            let Some(Summary { median, min, max }) = series.summary else { continue };
+            let ratio = match base {
+                Some(base) if index > 0 && base > 0.0 => format!("   ratio {:.2}", median / base),
+                _ => String::new(),
+            };
+            let (n, peer) = (series.samples.len(), &series.peer);
+            out += &format!("  {peer:<28} {:>10}  ({} – {}, n={n}){ratio}\n", short(median), short(min), short(max));
+        }
+        for missing in &self.missing {
+            out += &format!("  not measured: {missing}\n");
+        }
+        out
+    }
+}
+
+/// Three significant digits, or whole numbers.
+fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// What the numbers were taken on.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    processors: usize,
+    model: String,
+    kernel: String,
+    ssh: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let model = read("/proc/cpuinfo");
+        let model = model.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, m)| m);
+        let ssh = std::process::Command::new("ssh").arg("-V").output().map(|o| o.stderr).unwrap_or_default();
+        Self {
+            processors: std::thread::available_parallelism().map_or(0, usize::from),
+            model: model.to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            ssh: String::from_utf8_lossy(&ssh).trim().to_owned(),
+        }
+    }
+}
+
+/// Everything of one run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// What.
+    pub metrics: Vec<Metric>,
+}
+
+impl Report {
+    /// Writes the raw numbers.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(file, serde_json::to_string_pretty(self)? + "\n").with_context(|| format!("{}", file.display()))
+    }
+}
