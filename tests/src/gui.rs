@@ -1,0 +1,1 @@
+//! Looking at a real greeter, and typing into it, as a user does.
