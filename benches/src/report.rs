@@ -1,8 +1,10 @@
 //! The table that is printed, and the raw numbers that are kept.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ldm_protocol::text;
 use serde::Serialize;
 
 use crate::stats::{self, Summary};
@@ -27,7 +29,9 @@ pub struct Metric {
     pub unit: &'static str,
     /// The target as a sentence, `ratio ≤ 0.6` and the like.
     pub target: &'static str,
-    /// The first is the one that the others are compared to.
+    /// How many of the first series the others are compared to.
+    pub bases: usize,
+    /// The bases first.
     pub series: Vec<Series>,
     /// What could not be measured, and why.
     pub missing: Vec<String>,
@@ -36,7 +40,14 @@ pub struct Metric {
 impl Metric {
     /// A metric with no samples yet.
     pub fn new(name: impl Into<String>, unit: &'static str, target: &'static str) -> Self {
-        Self { name: name.into(), unit, target, series: Vec::new(), missing: Vec::new() }
+        Self { name: name.into(), unit, target, bases: 1, series: Vec::new(), missing: Vec::new() }
+    }
+
+    /// Compares to that many of the first series.
+    #[must_use]
+    pub fn bases(mut self, bases: usize) -> Self {
+        self.bases = bases;
+        self
     }
 
     /// Adds a sample of a peer, or why there is none.
@@ -50,7 +61,7 @@ impl Metric {
                 }
             }
             Err(e) => {
-                let text = format!("{peer}: {e:#}");
+                let text = format!("{peer}: {}", text::sanitise_line(&format!("{e:#}"), 300));
                 if !self.missing.contains(&text) {
                     self.missing.push(text);
                 }
@@ -70,18 +81,21 @@ impl Metric {
     /// The lines of the table.
     pub fn lines(&self) -> String {
         let mut out = format!("\n{} [{}]   target: {}\n", self.name, self.unit, self.target);
-        let base = self.series.first().and_then(|s| s.summary).map(|s| s.median);
+        let medians = || self.series.iter().take(self.bases).filter_map(|s| Some(s.summary?.median));
         for (index, series) in self.series.iter().enumerate() {
             let Some(Summary { median, min, max }) = series.summary else { continue };
-            let ratio = match base {
-                Some(base) if index > 0 && base > 0.0 => format!("   ratio {:.2}", median / base),
-                _ => String::new(),
+            let ratios: Vec<_> = medians().map(|base| format!("{:.2}", median / base)).collect();
+            let ratio = if index < self.bases || ratios.is_empty() {
+                String::new()
+            } else {
+                format!("   ratio {}", ratios.join(" and "))
             };
             let (n, peer) = (series.samples.len(), &series.peer);
-            out += &format!("  {peer:<28} {:>10}  ({} – {}, n={n}){ratio}\n", short(median), short(min), short(max));
+            let _ =
+                writeln!(out, "  {peer:<34} {:>10}  ({} – {}, n={n}){ratio}", short(median), short(min), short(max));
         }
         for missing in &self.missing {
-            out += &format!("  not measured: {missing}\n");
+            let _ = writeln!(out, "  not measured: {missing}");
         }
         out
     }
