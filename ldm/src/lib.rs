@@ -2,4 +2,6 @@
 //!
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
+pub mod auth;
+pub mod ssh;
 pub mod worker;
