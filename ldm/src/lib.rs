@@ -5,6 +5,8 @@
 pub mod auth;
 pub mod config;
 pub mod display;
+pub mod log;
+pub mod seat;
 pub mod ssh;
 pub mod sys;
 pub mod worker;

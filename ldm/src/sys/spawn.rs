@@ -455,9 +455,20 @@ async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
 }
 
 fn log_line(name: &str, line: &[u8]) {
+    // Our own programs mark a line's level as `<N>` (sd-daemon(3)); others may, too.
+    let (level, line) = match line {
+        [b'<', level @ b'0'..=b'7', b'>', rest @ ..] => (*level, rest),
+        _ => (b'6', line),
+    };
     let text = text::sanitise_line(&String::from_utf8_lossy(line), LINE);
-    if !text.is_empty() {
-        tracing::info!(program = name, "{text}");
+    if text.is_empty() {
+        return;
+    }
+    match level {
+        b'0'..=b'3' => tracing::error!(program = name, "{text}"),
+        b'4' => tracing::warn!(program = name, "{text}"),
+        b'7' => tracing::debug!(program = name, "{text}"),
+        _ => tracing::info!(program = name, "{text}"),
     }
 }
 
