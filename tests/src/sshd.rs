@@ -39,10 +39,10 @@ impl Builder<'_> {
         self
     }
 
-    /// A server on which `ldm-server-helper` is not installed.
+    /// Whether `ldm-server-helper` is installed on this server.
     #[must_use]
-    pub fn without_helper(mut self) -> Self {
-        self.helper = false;
+    pub fn helper(mut self, installed: bool) -> Self {
+        self.helper = installed;
         self
     }
 
@@ -58,6 +58,14 @@ impl Builder<'_> {
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
+    }
+
+    /// Writes a file for the configuration to name.
+    pub fn file(&self, name: &str, text: &[u8]) -> PathBuf {
+        let path = self.lab.file(name);
+        // A failure shows at once: sshd or PAM does not find it.
+        let _ = fs::write(&path, text);
+        path
     }
 
     /// Starts it and waits until it listens.

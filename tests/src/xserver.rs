@@ -28,6 +28,13 @@ impl XServer {
         Self::start(lab, "xvfb", command)
     }
 
+    /// Xvfb that also accepts TCP connections, as direct X needs.
+    pub fn listening(lab: &Lab) -> Result<Self> {
+        let mut command = program::command("Xvfb");
+        command.args(["-screen", "0", "1280x800x24", "-noreset", "-listen", "tcp"]);
+        Self::start(lab, "xvfb", command)
+    }
+
     /// Xephyr: a window on the display that this process uses.
     pub fn nested(lab: &Lab, title: &str) -> Result<Self> {
         let mut command = program::command("Xephyr");

@@ -1,3 +1,12 @@
 //! Every scenario: what a user meets at a thin client, on real parts.
 
+mod answers;
+mod faults;
+mod foreign;
+mod helper;
+mod login;
 mod parts;
+mod privilege;
+mod server;
+mod session;
+mod terminal;

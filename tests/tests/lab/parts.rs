@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use ldm_tests::{Kind, Lab, Relay, Sshd, User, XServer, sweep};
 
 /// OpenSSH's client, which takes the password from an askpass program.
-fn ssh(lab: &Lab, sshd: &Sshd, port: u16, user: &User) -> Result<Command> {
+pub(crate) fn ssh(lab: &Lab, sshd: &Sshd, port: u16, user: &User) -> Result<Command> {
     let askpass = lab.file("askpass");
     if !askpass.exists() {
         lab.script("askpass", "printf '%s\\n' \"$LAB_PASSWORD\"")?;
