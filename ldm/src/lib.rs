@@ -7,6 +7,7 @@ pub mod config;
 pub mod display;
 pub mod log;
 pub mod seat;
+pub mod login;
 pub mod ssh;
 pub mod sys;
 pub mod worker;

@@ -9,38 +9,42 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 /// not meant for us: a shell's start-up files may print anything.
 pub(super) struct Lines<R> {
     reader: BufReader<R>,
+    line: Vec<u8>,
+    too_long: bool,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader: BufReader::new(reader) }
+        Self { reader: BufReader::new(reader), line: Vec::new(), too_long: false }
     }
 
-    /// The next line without its end, or `None` at the end of the stream. May not be dropped half way.
+    /// The next line without its end, or `None` at the end of the stream. May be dropped at any await.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let mut too_long = false;
         loop {
             let available = self.reader.fill_buf().await?;
             if available.is_empty() {
-                return Ok((!line.is_empty() && !too_long).then_some(line));
+                return Ok(self.take().filter(|line| !line.is_empty()));
             }
             let end = available.iter().position(|b| *b == b'\n');
             let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
-            too_long |= line.len() + part.len() > limits::HELPER_LINE;
-            if !too_long {
-                line.extend_from_slice(part);
+            self.too_long |= self.line.len() + part.len() > limits::HELPER_LINE;
+            if !self.too_long {
+                self.line.extend_from_slice(part);
             }
             let used = part.len() + usize::from(end.is_some());
             self.reader.consume(used);
-            if end.is_some() {
-                if !too_long {
-                    return Ok(Some(line));
-                }
-                line.clear();
-                too_long = false;
+            if end.is_some()
+                && let Some(line) = self.take()
+            {
+                return Ok(Some(line));
             }
         }
+    }
+
+    /// What was collected, unless it was too long.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let line = std::mem::take(&mut self.line);
+        (!std::mem::take(&mut self.too_long)).then_some(line)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The socket pair to the daemon.
 
 use std::io;
+use std::sync::Arc;
 
 use ldm_protocol::Secret;
 use ldm_protocol::frame::{Decoder, encode};
 use ldm_protocol::greetd::AuthMessageType;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -19,12 +20,39 @@ const QUEUE: usize = 4;
 /// Commands from the daemon and events to it.
 pub(super) struct Link<W> {
     commands: mpsc::Receiver<Command>,
-    writer: W,
+    events: Events<W>,
+}
+
+/// Where events go. Shared, so that somebody is left to tell the daemon when the task that has the rest has panicked.
+pub(super) struct Events<W>(Arc<Mutex<W>>);
+
+impl<W> Clone for Events<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: AsyncWrite + Send + Unpin> Events<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self(Arc::new(Mutex::new(writer)))
+    }
+
+    /// Tells the daemon.
+    pub(super) async fn send(&self, event: &Event) -> io::Result<()> {
+        let frame = encode(event).map_err(io::Error::other)?;
+        let mut writer = self.0.lock().await;
+        writer.write_all(&frame).await?;
+        writer.flush().await
+    }
 }
 
 impl<W: AsyncWrite + Send + Unpin> Link<W> {
     /// Reads in a task of its own, so that the daemon's end is noticed at any time: `hangup` is cancelled then.
-    pub(super) fn new(reader: impl AsyncRead + Send + Unpin + 'static, writer: W, hangup: CancellationToken) -> Self {
+    pub(super) fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        events: Events<W>,
+        hangup: CancellationToken,
+    ) -> Self {
         let (sender, commands) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let _guard = hangup.drop_guard();
@@ -32,7 +60,7 @@ impl<W: AsyncWrite + Send + Unpin> Link<W> {
                 tracing::error!(%error, "the connection to the daemon failed");
             }
         });
-        Self { commands, writer }
+        Self { commands, events }
     }
 
     /// The next command; `None` once the daemon has closed.
@@ -41,10 +69,8 @@ impl<W: AsyncWrite + Send + Unpin> Link<W> {
     }
 
     /// Tells the daemon.
-    pub(super) async fn send(&mut self, event: &Event) -> io::Result<()> {
-        let frame = encode(event).map_err(io::Error::other)?;
-        self.writer.write_all(&frame).await?;
-        self.writer.flush().await
+    pub(super) async fn send(&self, event: &Event) -> io::Result<()> {
+        self.events.send(event).await
     }
 }
 

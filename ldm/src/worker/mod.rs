@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
-use link::Link;
+use link::{Events, Link};
 use protocol::{Command, Connect, Event, Start};
 pub use remote::Remote;
 pub use session::RemoteSession;
@@ -78,24 +78,27 @@ async fn serve(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> std::io::Result<()> {
     let hangup = CancellationToken::new();
-    let mut link = Link::new(reader, writer, hangup.clone());
+    let events = Events::new(writer);
+    let mut link = Link::new(reader, events.clone(), hangup.clone());
     // In a task, so that a panic becomes an event.
     let attempt = tokio::spawn(async move {
-        let over = tokio::select! {
+        tokio::select! {
             // The daemon's end ends everything: what is dropped here closes the connection, and the server then ends the session.
             () = hangup.cancelled() => Over::Quietly,
             over = attempt(&mut link) => over,
-        };
-        (link, over)
-    });
-    match attempt.await {
-        Ok((_, Over::Quietly)) => Ok(()),
-        Ok((mut link, Over::Ended(status))) => link.send(&Event::Ended { status }).await,
-        Ok((mut link, Over::Failed(failure))) => {
-            tracing::info!(%failure, "the login attempt failed");
-            link.send(&Event::Failed(failure)).await
         }
-        Err(error) => Err(std::io::Error::other(error)),
+    });
+    let over = attempt.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "defect");
+        Failure::new(FailureKind::Internal).detail("The session worker stopped working.").into()
+    });
+    match over {
+        Over::Quietly => Ok(()),
+        Over::Ended(status) => events.send(&Event::Ended { status }).await,
+        Over::Failed(failure) => {
+            tracing::info!(%failure, "the login attempt failed");
+            events.send(&Event::Failed(failure)).await
+        }
     }
 }
 
@@ -120,7 +123,11 @@ async fn attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Over {
 }
 
 async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result<Over, Over> {
-    let Some(Command::Connect(to)) = link.command().await else { return Err(disorder()) };
+    let to = match link.command().await {
+        Some(Command::Connect(to)) => to,
+        Some(_) => return Err(disorder()),
+        None => return Err(Over::Quietly),
+    };
     let remote = Remote::connect(&to).await?;
     tell(link, &Event::Connected { server: remote.server().to_owned() }).await?;
 
@@ -129,7 +136,14 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
     tell(link, &Event::Authenticated).await?;
 
     let start = wait_for_start(link, &to, &mut remote).await?;
-    let mut session = remote.start(*start).await?;
+    let mut session = tokio::select! {
+        session = remote.start(*start) => session?,
+        command = link.command() => return Err(match command {
+            Some(Command::Stop) => Over::Ended(session::STOPPED),
+            Some(_) => disorder(),
+            None => Over::Quietly,
+        }),
+    };
     tell(link, &Event::Started).await?;
 
     let result = tokio::select! {
@@ -207,7 +221,7 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
 }
 
 /// Tells the daemon; if that fails, it is gone.
-async fn tell<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>, event: &Event) -> Result<(), Over> {
+async fn tell<W: AsyncWrite + Send + Unpin>(link: &Link<W>, event: &Event) -> Result<(), Over> {
     link.send(event).await.map_err(|error| {
         tracing::error!(%error, "the daemon cannot be told");
         Over::Quietly
@@ -217,3 +231,6 @@ async fn tell<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>, event: &Event) -
 fn disorder() -> Over {
     Failure::new(FailureKind::Internal).detail("A command came out of order.").into()
 }
+
+#[cfg(test)]
+mod tests;

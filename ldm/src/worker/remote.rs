@@ -64,13 +64,11 @@ impl Remote {
             }
             self.ask_fallback().await
         });
-        match listed.await {
-            Ok(info) => info.map(Info::sanitised),
-            Err(_) => {
-                tracing::warn!(server = self.server(), "the server does not list its sessions in time");
-                Ok(Info::default())
-            }
+        if let Ok(info) = listed.await {
+            return info.map(Info::sanitised);
         }
+        tracing::warn!(server = self.server(), "the server does not list its sessions in time");
+        Ok(Info::default())
     }
 
     async fn ask_helper(&self, locale: Option<&str>) -> Result<Option<Info>, Failure> {
@@ -157,6 +155,7 @@ async fn send<'a>(exec: &'a mut Exec, input: &[u8]) -> Lines<&'a mut ssh::Stdout
 }
 
 /// What the user is told about an SSH error, which the log has in full.
+#[allow(clippy::needless_pass_by_value)] // for map_err
 pub(super) fn told(error: SshError) -> Failure {
     tracing::info!(%error, "SSH");
     error.failure()

@@ -90,7 +90,7 @@ fn sessions_are_listed_by_the_rules_whatever_the_login_shell() {
     for shell in ["sh", "bash", "dash"] {
         let mut listing = Listing::default();
         let output = server.output(shell, &list_input(), "");
-        let info = output.lines().filter_map(|line| listing.push(line.as_bytes())).next().expect("no whole list");
+        let info = output.lines().find_map(|line| listing.push(line.as_bytes())).expect("no whole list");
         let got: Vec<_> = info.sessions.iter().map(|s| (s.id.as_str(), s.name.as_str())).collect();
         assert_eq!(got, [("one", "One & only"), ("two words", "$(touch oops)`id`")], "{shell}");
     }
