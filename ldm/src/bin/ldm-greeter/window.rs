@@ -24,6 +24,9 @@ const ROW: &str = include_str!("row.ui");
 /// A monitor lower than this gets the style class `compact`.
 const COMPACT: i32 = 560;
 
+/// A monitor lower than this has no room for what can be guessed: the hint, and an empty line below the entry.
+const TINY: i32 = 360;
+
 /// A monitor at least this high gets the style class `large`.
 const LARGE: i32 = 1000;
 
@@ -143,12 +146,16 @@ impl Window {
         self.stage.set_margin_top(main.y().max(0));
         self.stage.set_margin_end((right - main.x() - main.width()).max(0));
         self.stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
-        let compact = main.height() < COMPACT || main.width() < COMPACT;
+        let compact = main.height().min(main.width()) < COMPACT;
+        let tiny = main.height() < TINY;
+        self.hint.set_visible(!tiny);
         self.logo.set_visible(!compact && self.logo.paintable().is_some());
-        for (class, fits) in [("compact", compact), ("large", main.height() >= LARGE && main.width() >= LARGE)] {
+        for (class, fits) in [("compact", compact), ("tiny", tiny), ("large", main.height().min(main.width()) >= LARGE)]
+        {
             if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
         }
         self.window.set_default_size(right, bottom);
+        self.show_status();
     }
 
     fn connect(self: &Rc<Self>) {
@@ -436,6 +443,7 @@ impl Window {
             None if self.secret.is_visible() && caps() => gettext("Caps Lock is on."),
             None => String::new(),
         };
+        self.status.set_visible(!self.stage.has_css_class("tiny") || !status.is_empty());
         set(&self.status, &status);
     }
 }
@@ -482,8 +490,12 @@ fn line_of(label: &gtk4::Label) -> i32 {
 
 fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
     let role = if error { gtk4::AccessibleRole::Alert } else { gtk4::AccessibleRole::Label };
+    let attributes = gtk4::pango::AttrList::new();
+    // A fingerprint or a path is broken where the line ends, and a hyphen would seem to be part of it.
+    attributes.insert(gtk4::pango::AttrInt::new_insert_hyphens(false));
     let label = gtk4::Label::builder()
         .label(text)
+        .attributes(&attributes)
         .use_markup(false)
         .use_underline(false)
         .wrap(true)
