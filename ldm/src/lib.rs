@@ -5,8 +5,10 @@
 pub mod auth;
 pub mod config;
 pub mod display;
+pub mod greeter_link;
 pub mod log;
 pub mod login;
+pub mod pam;
 pub mod seat;
 pub mod ssh;
 pub mod sys;

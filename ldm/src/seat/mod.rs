@@ -8,8 +8,10 @@ mod backoff;
 mod choice;
 mod login;
 mod machine;
+mod run;
 #[cfg(test)]
 mod tests;
+mod worker_link;
 
 use ldm_protocol::Failure;
 use ldm_protocol::greetd::{Request, Response};
@@ -17,6 +19,7 @@ use ldm_protocol::helper::SessionEntry;
 
 pub use choice::Choice;
 pub use machine::{Seat, State};
+pub use run::{Options, SetupError, run};
 
 use crate::worker::protocol;
 
