@@ -106,9 +106,7 @@ impl RemoteSession {
             }
             Some(_) => (None, None),
         };
-        let mut exec = connection.exec(command, x11).await.map_err(told)?;
-        // An early end shows in the output.
-        let _ = exec.stdin.write_all(input.as_bytes()).await;
+        let exec = connection.exec_with_input(command, x11, input.as_bytes()).await.map_err(told)?;
         let mut session = Self {
             stdin: Some(exec.stdin),
             events: Events { lines: Lines::new(exec.stdout), fallback },
@@ -219,14 +217,13 @@ impl Drop for RemoteSession {
 }
 
 fn request(connection: &Connection, start: &Start) -> SessionRequest {
-    let _ = connection;
     SessionRequest {
         version: VERSION,
         session: start.session.clone(),
         remember: start.remember,
         language: start.language.clone(),
         xsession: start.xsession.clone(),
-        client: client::facts(None),
+        client: client::facts(connection.local_address()),
         direct: start.direct.clone(),
     }
 }
