@@ -24,6 +24,9 @@ use crate::link::Link;
 use crate::model::{Action, Event, Model};
 use crate::window::Window;
 
+/// The program's name, in logs and for assistive programs.
+const NAME: &str = "ldm-greeter";
+
 /// The login screen of LDM.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -42,7 +45,7 @@ struct Args {
 /// One line for the log. Never a secret: nothing that was typed is passed here.
 pub(crate) fn say(text: &str) {
     // A log that is gone is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "ldm-greeter: {}", ldm_protocol::text::sanitise_line(text, 1024));
+    let _ = writeln!(std::io::stderr(), "{NAME}: {}", ldm_protocol::text::sanitise_line(text, 1024));
 }
 
 fn main() -> ExitCode {
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("{error:#}"));
+            say(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -68,6 +71,9 @@ struct Greeter {
 
 fn run(args: Args) -> anyhow::Result<()> {
     let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
+    glib::set_prgname(Some(NAME));
+    // What assistive programs call the greeter.
+    glib::set_application_name(NAME);
     gtk4::init()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;

@@ -105,6 +105,7 @@ impl Window {
         this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
+        this.window.set_title(Some(&gettext("Log in")));
         this.back.set_label(&gettext("Back"));
         this.entry.set_text(username);
         this.connect();
@@ -154,7 +155,9 @@ impl Window {
         {
             if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
         }
+        // GTK cuts a default size down to one monitor, but not what the window needs.
         self.window.set_default_size(right, bottom);
+        self.window.set_size_request(right, bottom);
         self.show_status();
     }
 
