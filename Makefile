@@ -5,10 +5,8 @@ DESTDIR ?=
 CARGO ?= cargo
 SYSCONFDIR ?= /etc
 
-# A distribution's package (PREFIX=/usr) finds its units beside those of the system.
 BINDIR = $(DESTDIR)$(PREFIX)/bin
-SBINDIR = $(DESTDIR)$(PREFIX)/sbin
-LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec
+LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/ldm
 DATADIR = $(DESTDIR)$(PREFIX)/share
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 
@@ -42,23 +40,18 @@ bench: deps
 
 # Only copies what `make build` made, so that it can run as root without a toolchain.
 install:
-	install -D -m 0755 target/release/ldm $(SBINDIR)/ldm
+	install -D -m 0755 target/release/ldm $(BINDIR)/ldm
 	install -D -m 0755 target/release/ldm-greeter $(LIBEXECDIR)/ldm-greeter
 	install -D -m 0755 target/release/ldm-server-helper $(BINDIR)/ldm-server-helper
 	if [ -d themes ]; then find themes -type f | while read -r f; do install -D -m 0644 "$$f" "$(DATADIR)/ldm/$$f" || exit 1; done; fi
-	for f in packaging/systemd/*.service; do \
-		if [ -e "$$f" ]; then install -d $(LIBDIR)/systemd/system && \
-			sed 's|@PREFIX@|$(PREFIX)|g' "$$f" > $(LIBDIR)/systemd/system/$${f##*/}; fi; done
-	for f in packaging/sysusers.d/*.conf packaging/sysusers/*.conf; do \
-		if [ -e "$$f" ]; then install -D -m 0644 "$$f" $(LIBDIR)/sysusers.d/$${f##*/}; fi; done
-	for f in packaging/tmpfiles.d/*.conf packaging/tmpfiles/*.conf; do \
-		if [ -e "$$f" ]; then install -D -m 0644 "$$f" $(LIBDIR)/tmpfiles.d/$${f##*/}; fi; done
-	for f in packaging/pam.d/*; do \
-		if [ -e "$$f" ]; then install -D -m 0644 "$$f" $(DESTDIR)$(SYSCONFDIR)/pam.d/$${f##*/}; fi; done
-	for f in packaging/ldm.conf packaging/etc/ldm.conf; do \
-		if [ -e "$$f" ]; then install -D -m 0644 "$$f" $(DESTDIR)$(SYSCONFDIR)/ldm/ldm.conf; fi; done
-	for f in docs/man/*.[1-8]; do \
-		if [ -e "$$f" ]; then install -D -m 0644 "$$f" $(DATADIR)/man/man$${f##*.}/$${f##*/}; fi; done
+	install -d $(LIBDIR)/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|g' packaging/systemd/ldm.service > $(LIBDIR)/systemd/system/ldm.service
+	install -D -m 0644 packaging/sysusers.d/ldm.conf $(LIBDIR)/sysusers.d/ldm.conf
+	install -D -m 0644 packaging/tmpfiles.d/ldm.conf $(LIBDIR)/tmpfiles.d/ldm.conf
+	for f in packaging/pam.d/*; do install -D -m 0644 "$$f" $(DESTDIR)$(SYSCONFDIR)/pam.d/$${f##*/} || exit 1; done
+	if [ ! -e $(DESTDIR)$(SYSCONFDIR)/ldm/lts.conf ]; then \
+		install -D -m 0644 packaging/lts.conf $(DESTDIR)$(SYSCONFDIR)/ldm/lts.conf; fi
+	for f in docs/man/*.[1-8]; do install -D -m 0644 "$$f" $(DATADIR)/man/man$${f##*.}/$${f##*/} || exit 1; done
 	for f in po/*.po; do \
 		if [ -e "$$f" ]; then lang=$${f##*/}; lang=$${lang%.po}; \
 			install -d $(DATADIR)/locale/$$lang/LC_MESSAGES && \

@@ -13,11 +13,14 @@ client=(xvfb xserver-xephyr xserver-xorg-core xserver-xorg-video-dummy x11-utils
     at-spi2-core python3-pyatspi fonts-dejavu-core tmux)
 system=(passwd util-linux procps iproute2)
 
+wanted=("${build[@]}" "${server[@]}" "${client[@]}" "${system[@]}")
+installed=" $(dpkg-query -W -f='${db:Status-Status}:${Package} ' "${wanted[@]}" 2>/dev/null || true)"
 missing=()
-for package in "${build[@]}" "${server[@]}" "${client[@]}" "${system[@]}"; do
-    if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" != installed ]; then
-        missing+=("$package")
-    fi
+for package in "${wanted[@]}"; do
+    case $installed in
+    *" installed:$package "*) ;;
+    *) missing+=("$package") ;;
+    esac
 done
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

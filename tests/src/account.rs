@@ -42,6 +42,13 @@ pub struct User {
 /// What begins the names of all lab users; the lab's sshd lets nobody else in.
 pub const NAME_PREFIX: &str = "ldmlab";
 
+/// The name of the demo's user.
+pub const DEMO: &str = "ldmdemo";
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with(NAME_PREFIX) || name == DEMO
+}
+
 impl User {
     /// A plain user with a password that nothing else contains.
     pub fn new(lab: &Lab) -> Result<Self> {
@@ -52,7 +59,13 @@ impl User {
     pub fn create(lab: &Lab, kind: Kind, password: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{NAME_PREFIX}{}x{number}", std::process::id());
+        Self::named(lab, &format!("{NAME_PREFIX}{}x{number}", std::process::id()), kind, password)
+    }
+
+    /// The user that a demo shows under a name that can be typed.
+    pub fn named(lab: &Lab, name: &str, kind: Kind, password: &str) -> Result<Self> {
+        ensure!(is_ours(name), "{name} would not be swept");
+        let name = name.to_owned();
         let home = lab.file("home").join(&name);
         let gecos = format!("ldm-lab {}", sweep::owner());
         let lock = lock()?;
@@ -111,9 +124,12 @@ impl User {
         Ok(path)
     }
 
-    /// The user's processes.
+    /// The user's processes, but for those of systemd's user manager, which logind ends in its own time.
     pub fn processes(&self) -> Vec<i32> {
-        sweep::processes_of(self.uid)
+        let manager = format!("/user@{}.service/", self.uid);
+        let is_managed =
+            |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&manager));
+        sweep::processes_of(self.uid).into_iter().filter(|pid| !is_managed(pid)).collect()
     }
 
     /// Waits until the user has no process left, and names those that stay.
@@ -137,7 +153,7 @@ impl Drop for User {
 
 /// Removes a lab user's account; the home goes with its lab.
 pub fn remove(name: &str) {
-    assert!(name.starts_with(NAME_PREFIX), "{name} is not the lab's");
+    assert!(is_ours(name), "{name} is not the lab's");
     sweep::quietly("userdel", &["--force", name]);
 }
 
@@ -149,7 +165,7 @@ pub fn lab_users() -> Vec<(String, u32, String)> {
         .filter_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
             let owner = fields.get(4)?.strip_prefix("ldm-lab ")?;
-            let name = fields.first().filter(|name| name.starts_with(NAME_PREFIX))?;
+            let name = fields.first().filter(|name| is_ours(name))?;
             Some(((*name).to_owned(), fields.get(2)?.parse().ok()?, owner.to_owned()))
         })
         .collect()

@@ -26,6 +26,7 @@ pub struct Builder<'a> {
     display: Option<Screen>,
     arguments: Vec<String>,
     user: Option<&'a User>,
+    greeter_user: Option<User>,
 }
 
 impl<'a> Builder<'a> {
@@ -70,6 +71,13 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Runs greeters as this user instead of one of their own.
+    #[must_use]
+    pub fn greeter_user(mut self, user: User) -> Self {
+        self.greeter_user = Some(user);
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Result<Daemon> {
         Daemon::start(self)
@@ -89,7 +97,7 @@ impl Daemon {
     /// A daemon with the scenario's own greeter and the most verbose log.
     pub fn builder(lab: &Lab) -> Builder<'_> {
         let keys = BTreeMap::from([("LDM_LOGLEVEL".to_owned(), "7".to_owned())]);
-        Builder { lab, keys, display: None, arguments: Vec::new(), user: None }
+        Builder { lab, keys, display: None, arguments: Vec::new(), user: None, greeter_user: None }
     }
 
     /// A daemon on this display for this server.
@@ -106,7 +114,10 @@ impl Daemon {
         let control = UnixListener::bind(&socket)?;
         control.set_nonblocking(true)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
-        let greeter_user = User::create(lab, Kind::System, "")?;
+        let greeter_user = match builder.greeter_user.take() {
+            Some(user) => user,
+            None => User::create(lab, Kind::System, "")?,
+        };
         let worker_user = User::create(lab, Kind::System, "")?;
         let own = |key: &str, value: String| (key.to_owned(), value);
         let defaults = [

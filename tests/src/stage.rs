@@ -31,6 +31,13 @@ pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
+/// Removes this build's stage. Only for a run that is alone with its build, such as the demo.
+pub fn remove() {
+    if let Ok(bin) = bin() {
+        let _ = fs::remove_dir_all(bin);
+    }
+}
+
 /// Whether a directory in /tmp is a stage.
 pub fn is_stage(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}{STAGE}", workplace::PREFIX)))

@@ -171,6 +171,15 @@ impl Screen {
         Ok(())
     }
 
+    /// A number that changes with what the screen shows.
+    pub fn signature(&self) -> Result<u64> {
+        let output = self.command("xwd").args(["-silent", "-root"]).output()?;
+        ensure!(output.status.success(), "xwd: {}", String::from_utf8_lossy(&output.stderr));
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hasher::write(&mut hasher, &output.stdout);
+        Ok(std::hash::Hasher::finish(&hasher))
+    }
+
     /// How many different colours the screen shows: a blank one has one.
     pub fn colours(&self) -> Result<u64> {
         let file = tempfile::Builder::new().suffix(".png").tempfile()?;

@@ -10,3 +10,4 @@ mod privilege;
 mod server;
 mod session;
 mod terminal;
+mod window;
