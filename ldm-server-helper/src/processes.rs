@@ -3,9 +3,12 @@
 //! A process belongs to a session when it descends from its helper, which is a *subreaper* (prctl(2)) so that double-forked
 //! ones stay descendants, or when it is this user's and carries the session's [`Marker`] in its environment, which finds what
 //! another process started on the session's behalf. So a `tmux`, `screen`, `nohup` or `setsid` started in the session ends
-//! with it, while another session of the same user is never touched. What survives: programs of the user's service manager
-//! that have no marker (`systemd-run --user`; logind ends them with the user's last login), and processes that changed to
-//! another uid, which this user may not signal.
+//! with it, while another session of the same user is never touched.
+//!
+//! What survives: services of the user's service manager (`systemd --user`, `systemd-run --user`, D-Bus services on the user's
+//! bus), which all of the user's sessions share and which logind ends with the last of them; they carry the marker of
+//! whatever session uploaded its environment last, so it means nothing there. And processes that changed to another uid, which
+//! this user may not signal.
 //!
 //! A helper that is killed itself can end nothing; its direct child gets SIGTERM from the kernel, and the user's next
 //! session ends the rest, known by a marker whose helper is dead ([`leftovers`]).
@@ -28,6 +31,9 @@ pub const VARIABLE: &str = "LDM_SESSION_TOKEN";
 
 /// From SIGTERM to SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(3);
+/// From SIGTERM to a second one. dbus-launch, which is in most sessions, sleeps 3 s inside its handler, and every logout would
+/// last as long; the second signal wakes it.
+const REMINDER: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up on what hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
@@ -121,6 +127,19 @@ fn marker_of(pid: i32) -> Option<String> {
     })
 }
 
+/// Whether a process is a service of a user's service manager, by the text of its `cgroup` file (cgroups(7)).
+fn is_user_service(cgroup: &str) -> bool {
+    cgroup.lines().flat_map(|line| line.split('/')).any(|part| part.starts_with("user@") && part.ends_with(".service"))
+}
+
+/// The marker that counts: that of a process outside the user's service manager.
+fn session_marker_of(pid: i32) -> Option<String> {
+    let marker = marker_of(pid)?;
+    let mut cgroup = Vec::new();
+    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(64 * 1024).read_to_end(&mut cgroup).ok()?;
+    (!is_user_service(&String::from_utf8_lossy(&cgroup))).then_some(marker)
+}
+
 fn is_own(pid: i32) -> bool {
     let uid = nix::unistd::geteuid().as_raw();
     Path::new(&format!("/proc/{pid}")).metadata().is_ok_and(|m| m.uid() == uid)
@@ -154,7 +173,7 @@ fn members(marker: &Marker) -> Vec<Process> {
     let belongs = |p: &Process| {
         !p.ended
             && !ancestry.contains(&p.pid)
-            && (descends(p.pid) || is_own(p.pid) && marker_of(p.pid).is_some_and(|m| m == marker.0))
+            && (descends(p.pid) || is_own(p.pid) && session_marker_of(p.pid).is_some_and(|m| m == marker.0))
     };
     table.values().filter(|p| belongs(p)).copied().collect()
 }
@@ -163,7 +182,7 @@ fn members(marker: &Marker) -> Vec<Process> {
 fn orphans() -> Vec<Process> {
     let Ok(namespace) = pid_namespace() else { return Vec::new() };
     let own: Vec<i32> = pids().into_iter().filter(|&pid| is_own(pid)).collect();
-    let orphaned = |pid: &i32| marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
+    let orphaned = |pid: &i32| session_marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
     let mut found: Vec<Process> = own.into_iter().filter(orphaned).filter_map(Process::read).collect();
     if !found.is_empty() {
         let ancestry = ancestry();
@@ -184,11 +203,13 @@ pub fn leftovers() -> usize {
 
 fn end_all(find: impl Fn() -> Vec<Process>) -> usize {
     let mut hunt = Hunt { find, untouchable: HashSet::new() };
-    // A stopped process acts on SIGTERM only when it goes on.
-    if hunt.signal_until_gone(&[Signal::TERM, Signal::CONT], GRACE, true) == 0 {
-        return 0;
+    for time in [REMINDER, GRACE.saturating_sub(REMINDER)] {
+        // A stopped process acts on SIGTERM only when it goes on.
+        if hunt.signal_until_gone(&[Signal::TERM, Signal::CONT], time) == 0 {
+            return 0;
+        }
     }
-    hunt.signal_until_gone(&[Signal::KILL], KILL_WAIT, false)
+    hunt.signal_until_gone(&[Signal::KILL], KILL_WAIT)
 }
 
 struct Hunt<F> {
@@ -200,7 +221,7 @@ struct Hunt<F> {
 impl<F: Fn() -> Vec<Process>> Hunt<F> {
     /// Signals what is found, waits until that has ended, and looks again, because a process may have started others.
     /// Returns how many are left when nothing is found any more or the time is over.
-    fn signal_until_gone(&mut self, signals: &[Signal], time: Duration, once: bool) -> usize {
+    fn signal_until_gone(&mut self, signals: &[Signal], time: Duration) -> usize {
         let deadline = Instant::now() + time;
         let mut signalled = HashSet::new();
         loop {
@@ -212,22 +233,21 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
             for process in &found {
                 let key = (process.pid, process.started);
                 let Some(pidfd) = open(*process) else { continue };
-                if (!once || signalled.insert(key)) && !send(&pidfd, signals) {
+                if signalled.insert(key) && !send(&pidfd, signals) {
                     self.untouchable.insert(key);
                 } else if watched.len() < WATCHED {
                     watched.push(pidfd);
                 }
             }
-            if watched.is_empty() {
-                return 0;
+            let watching = !watched.is_empty();
+            if watching && wait(watched, deadline) && Instant::now() < deadline {
+                continue;
             }
-            let all_ended = wait(watched, deadline);
-            if !all_ended || Instant::now() >= deadline {
-                found.retain(|p| !self.untouchable.contains(&(p.pid, p.started)) && open(*p).is_some());
-                if !all_ended || !found.is_empty() {
-                    return found.len();
-                }
-            }
+            let alive = |p: &&Process| {
+                let touchable = !self.untouchable.contains(&(p.pid, p.started));
+                touchable && Process::read(p.pid).is_some_and(|now| now.started == p.started && !now.ended)
+            };
+            return found.iter().filter(alive).count();
         }
     }
 }
@@ -276,6 +296,20 @@ mod tests {
         assert!(Process::parse(42, "42 (x) Z 7 42 42 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 5").unwrap().ended);
         for bad in ["", "42", "42 (x", "42 (x) S", "42 (x) S seven"] {
             assert_eq!(Process::parse(42, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn services_are_told_by_their_cgroup() {
+        for (cgroup, service) in [
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.service\n", true),
+            ("1:name=systemd:/user.slice/user-1000.slice/user@1000.service\n0::/\n", true),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", false),
+            ("0::/system.slice/ssh.service\n", false),
+            ("0::/\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_user_service(cgroup), service, "{cgroup}");
         }
     }
 

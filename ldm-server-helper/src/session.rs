@@ -167,7 +167,11 @@ fn default(account: &Account, script: Option<PathBuf>) -> Result<(Option<XSessio
 /// The wanted language if it is installed, else the server's if PAM has set none.
 fn language(account: &Account, wanted: Option<&str>) -> Vec<environment::Setting> {
     if let Some(wanted) = wanted {
-        if let Some(locale) = languages::installed(wanted, &languages::Listing::start().finish()) {
+        // The server's own is taken to be installed: that is the usual case, and spares the login a process.
+        let own = languages::own();
+        let locale = languages::installed(wanted, own.as_slice())
+            .or_else(|| languages::installed(wanted, &languages::Listing::start().finish()));
+        if let Some(locale) = locale {
             return environment::of_language(&locale);
         }
         let wanted = text::sanitise_line(wanted, limits::LANGUAGE);
@@ -232,9 +236,11 @@ impl Running {
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
         }
+        // Also the foster children: not every machine's init hurries to collect what is left to it.
+        let status_now = self.reap();
         let too_short = status.is_some() && ran < TOO_SHORT;
         let ended = SessionEvent::Ended {
-            status: status.or_else(|| self.reap()).unwrap_or(128 + Signal::SIGKILL as i32),
+            status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
             milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
             too_short,
             last_words: if too_short { self.log.last_words() } else { Vec::new() },

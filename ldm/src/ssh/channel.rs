@@ -282,6 +282,7 @@ pub(super) async fn exec(
     shared: &Arc<Shared>,
     command: &str,
     x11: Option<X11Request>,
+    input: &[u8],
 ) -> Result<Exec, Reason> {
     let id = channel.id();
     let inbox = shared.inbox(id);
@@ -294,6 +295,9 @@ pub(super) async fn exec(
         writer.request_x11(true, false, "MIT-MAGIC-COOKIE-1", cookie, x11.screen).await.map_err(lost)?;
     }
     writer.exec(true, command).await.map_err(lost)?;
+    if !input.is_empty() {
+        writer.data(input).await.map_err(lost)?;
+    }
 
     let (stdout, queue) = mpsc::unbounded_channel();
     let (status, status_receiver) = watch::channel(None);

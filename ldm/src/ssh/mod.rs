@@ -27,6 +27,7 @@ mod known_hosts;
 mod link;
 mod target;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,11 @@ impl Connection {
         &self.server
     }
 
+    /// The address of this client, as its own system has it.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.monitor.local_address()
+    }
+
     /// Authenticates: keyboard-interactive, else `password`. After any error the connection is of no more use.
     ///
     /// # Errors
@@ -138,8 +144,22 @@ impl Connection {
     /// # Errors
     /// [`Reason::NoX11`], [`Reason::NoSession`], [`Reason::Lost`].
     pub async fn exec(&self, command: &str, x11: Option<X11Request>) -> Result<Exec, SshError> {
+        self.exec_with_input(command, x11, &[]).await
+    }
+
+    /// [`Connection::exec`] with the start of standard input, which goes out with the request: the command has it a round trip
+    /// sooner.
+    ///
+    /// # Errors
+    /// As for [`Connection::exec`].
+    pub async fn exec_with_input(
+        &self,
+        command: &str,
+        x11: Option<X11Request>,
+        input: &[u8],
+    ) -> Result<Exec, SshError> {
         let result = match self.handle.channel_open_session().await {
-            Ok(channel) => channel::exec(channel, &self.shared, command, x11).await,
+            Ok(channel) => channel::exec(channel, &self.shared, command, x11, input).await,
             Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
             Err(_) => Err(Reason::Lost(String::new())),
         };

@@ -75,8 +75,8 @@ impl Remote {
         let request = InfoRequest { version: VERSION, locale: locale.map(str::to_owned) };
         let mut line = serde_json::to_vec(&request).map_err(|e| self.internal(&e))?;
         line.push(b'\n');
-        let mut exec = self.connection.exec(INFO, None).await.map_err(told)?;
-        let mut lines = send(&mut exec, &line).await;
+        let mut exec = self.run(INFO, &line).await?;
+        let mut lines = Lines::new(&mut exec.stdout);
         while let Ok(Some(line)) = lines.next().await {
             // Anything that is no such object was printed by a start-up file of the shell.
             if let Ok(info) = serde_json::from_slice::<Info>(&line) {
@@ -88,8 +88,8 @@ impl Remote {
     }
 
     async fn ask_fallback(&self) -> Result<Info, Failure> {
-        let mut exec = self.connection.exec(&fallback::command(), None).await.map_err(told)?;
-        let mut lines = send(&mut exec, fallback::list_input().as_bytes()).await;
+        let mut exec = self.run(&fallback::command(), fallback::list_input().as_bytes()).await?;
+        let mut lines = Lines::new(&mut exec.stdout);
         let mut listing = fallback::Listing::default();
         while let Ok(Some(line)) = lines.next().await {
             if let Some(info) = listing.push(&line) {
@@ -99,6 +99,14 @@ impl Remote {
         self.say_why(&exec.outcome).await?;
         // Not even a shell: `nologin`, a forced command, a full disk.
         Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
+    }
+
+    /// Runs a command with this as all its input.
+    async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
+        let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;
+        // A command that has ended already shows in its output.
+        let _ = exec.stdin.shutdown().await;
+        Ok(exec)
     }
 
     /// Starts a session; returns once its command runs.
@@ -143,15 +151,6 @@ impl Remote {
     fn internal(&self, error: &dyn std::error::Error) -> Failure {
         Failure::new(FailureKind::Internal).server(self.server()).detail(&error.to_string())
     }
-}
-
-/// Writes all of standard input, and hands out the lines of standard output. A command that ends before it has read its
-/// input shows in its output.
-async fn send<'a>(exec: &'a mut Exec, input: &[u8]) -> Lines<&'a mut ssh::Stdout> {
-    if exec.stdin.write_all(input).await.is_ok() {
-        let _ = exec.stdin.shutdown().await;
-    }
-    Lines::new(&mut exec.stdout)
 }
 
 /// What the user is told about an SSH error, which the log has in full.

@@ -4,7 +4,7 @@
 //! packet has shown the fake cookie that was given to the server; after that it is an X client like any other, and its bytes
 //! are moved and never looked at. This module knows nothing of SSH.
 
-mod backlog;
+mod copy;
 mod name;
 mod setup;
 
@@ -37,9 +37,6 @@ pub enum ForwardError {
         /// What the system said.
         source: io::Error,
     },
-    /// The X server does not take what the client sends; its channel was given up so that the others go on.
-    #[error("the X server has not read from this client for {} s", backlog::GIVE_UP.as_secs())]
-    Stalled,
     /// The channel or the display's socket failed: one of both has ended.
     #[error("the connection of an X client failed: {0}")]
     Io(#[from] io::Error),
@@ -88,24 +85,20 @@ async fn join(
     let (mut from_client, mut to_client) = tokio::io::split(channel);
     to_display.write_all(first).await?;
     let requests = async {
-        backlog::copy(&mut from_client, &mut to_display).await?;
+        copy::copy(&mut from_client, &mut to_display).await?;
         // The display may have gone just now; the other direction tells.
         let _ = to_display.shutdown().await;
-        Ok::<_, ForwardError>(())
+        io::Result::Ok(())
     };
     let replies = async {
-        backlog::copy_blocking(&mut from_display, &mut to_client).await?;
-        to_client.shutdown().await?;
-        Ok::<_, ForwardError>(())
+        copy::copy(&mut from_display, &mut to_client).await?;
+        to_client.shutdown().await
     };
     tokio::pin!(requests, replies);
     tokio::select! {
-        result = &mut replies => result,
-        result = &mut requests => match result {
-            Err(error @ (ForwardError::Stalled | ForwardError::Setup(_) | ForwardError::Connect { .. })) => Err(error),
-            // What the display said last (an X error, say) is worth more than the broken pipe it left.
-            Ok(()) | Err(ForwardError::Io(_)) => replies.await,
-        },
+        result = &mut replies => Ok(result?),
+        // Also after an error: what the display said last (an X error, say) is worth more than the broken pipe it left.
+        _ = &mut requests => Ok(replies.await?),
     }
 }
 

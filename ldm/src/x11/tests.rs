@@ -205,30 +205,6 @@ async fn no_display_is_an_error_of_this_client_alone() {
     assert!(error.to_string().starts_with("the display :59534.0 cannot be reached"), "{error}");
 }
 
-/// `GrabServer` by another client: this one's socket is not read, and its channel must go on taking data meanwhile.
-#[tokio::test]
-async fn a_display_that_does_not_read_holds_up_no_channel() {
-    let display = FakeDisplay::new();
-    let (mut client, server) = serve(display.forward());
-    client.write_all(&packet(b'l', PROTOCOL_NAME, cookies().1.expose())).await.unwrap();
-    let (mut at_display, _) = within(display.listener.accept()).await.unwrap();
-    let total: usize = 8 * 1024 * 1024;
-    let block: Vec<u8> = (0..=255).cycle().take(64 * 1024).collect();
-    within(async {
-        for _ in 0..total / block.len() {
-            client.write_all(&block).await.unwrap();
-        }
-    })
-    .await;
-    client.shutdown().await.unwrap();
-    let mut got = Vec::new();
-    within(at_display.read_to_end(&mut got)).await.unwrap();
-    assert_eq!(got.len(), 48 + total);
-    assert!(got[48..].chunks(block.len()).all(|part| part == block));
-    drop(at_display);
-    within(server).await.unwrap().unwrap();
-}
-
 /// Much data in both directions at once arrives whole and in order.
 #[tokio::test]
 async fn bytes_arrive_whole_in_both_directions() {
