@@ -207,6 +207,13 @@ impl Outcome {
         let bytes: Vec<u8> = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         text::sanitise(&String::from_utf8_lossy(&bytes), STDERR_TAIL)
     }
+
+    /// Whether sshd ran its password change instead of the command, and failed for want of a terminal: with
+    /// `PasswordAuthentication` alone, that is how an expired password shows. (With keyboard-interactive it is changed
+    /// during the login.)
+    pub fn password_expired(&self) -> bool {
+        self.stderr_tail().contains("Password change required but no TTY available")
+    }
 }
 
 /// Standard input of an [`Exec`].

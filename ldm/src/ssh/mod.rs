@@ -28,12 +28,12 @@ mod link;
 mod target;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{AuthResult, Handle};
+use russh::client::{AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
-use russh::{ChannelOpenFailure, Disconnect};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::sync::mpsc;
 
 pub use channel::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout, X11Request, X11Stream};
@@ -68,6 +68,8 @@ pub struct Connection {
     shared: Arc<Shared>,
     monitor: Monitor,
     banners: mpsc::Receiver<String>,
+    /// Opened ahead, for the next command.
+    spare: Mutex<Option<Channel<Msg>>>,
 }
 
 impl Connection {
@@ -78,7 +80,7 @@ impl Connection {
         monitor: Monitor,
         banners: mpsc::Receiver<String>,
     ) -> Self {
-        Self { server: target.name.clone(), handle, shared, monitor, banners }
+        Self { server: target.name.clone(), handle, shared, monitor, banners, spare: Mutex::default() }
     }
 
     /// The server's name as configured.
@@ -132,13 +134,26 @@ impl Connection {
         }
     }
 
+    /// Opens the channel of the next [`Self::exec`] ahead of time, for instance while the user chooses a session: that saves
+    /// the command a round trip. Whatever goes wrong here, `exec` will tell.
+    pub async fn open_ahead(&self) {
+        if let Ok(channel) = self.handle.channel_open_session().await {
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        }
+    }
+
     /// Runs a command through the user's shell on the server. With `x11`, its windows come as [`X11Stream`]s; both requests
     /// go out together.
     ///
     /// # Errors
     /// [`Reason::NoX11`], [`Reason::NoSession`], [`Reason::Lost`].
     pub async fn exec(&self, command: &str, x11: Option<X11Request>) -> Result<Exec, SshError> {
-        let result = match self.handle.channel_open_session().await {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let channel = match spare {
+            Some(channel) => Ok(channel),
+            None => self.handle.channel_open_session().await,
+        };
+        let result = match channel {
             Ok(channel) => channel::exec(channel, &self.shared, command, x11).await,
             Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
             Err(_) => Err(Reason::Lost(String::new())),
