@@ -10,7 +10,7 @@
 //! | `host_key`, `known_hosts` | whether it is that server |
 //! | `authenticate` | who we are |
 //! | `handler` | what the server may do to us |
-//! | `channel`, `inbox` | byte streams, and what is held of them |
+//! | `exec`, `channel`, `inbox` | byte streams, and what is held of them |
 //!
 //! Round trips from the last answer to the running command: two for keyboard-interactive, one to open the channel, half a
 //! one for the requests, which go out together.
@@ -20,6 +20,7 @@ mod authenticate;
 mod channel;
 mod connect;
 mod error;
+mod exec;
 mod handler;
 mod host_key;
 mod inbox;
@@ -36,9 +37,10 @@ use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::sync::mpsc;
 
-pub use channel::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout, X11Request, X11Stream};
+pub use channel::{X11Request, X11Stream};
 pub use connect::connect;
 pub use error::{Reason, SshError};
+pub use exec::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout};
 pub use handler::MAX_X11_CHANNELS;
 pub use target::Target;
 
@@ -154,7 +156,7 @@ impl Connection {
             None => self.handle.channel_open_session().await,
         };
         let result = match channel {
-            Ok(channel) => channel::exec(channel, &self.shared, command, x11).await,
+            Ok(channel) => exec::run(channel, &self.shared, command, x11).await,
             Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
             Err(_) => Err(Reason::Lost(String::new())),
         };

@@ -321,3 +321,33 @@ async fn a_dead_line_is_noticed_within_a_minute() {
     assert!(matches!(error.reason, Reason::Lost(_)), "{error}");
     assert_eq!(exec.wait().await, ExitStatus::Lost);
 }
+
+#[tokio::test]
+async fn a_writer_that_waits_hears_of_the_end() {
+    let mut server = Server::start(Setup::default()).await;
+    let connection = server.login().await;
+    let (request, mut streams) = x11(1);
+    let mut exec = within(connection.exec("session", Some(request))).await.unwrap();
+    let (_, handle, _) = server.exec().await;
+    // Never read: the server's queue fills up, and it grants no more window.
+    let _far = opened(handle.channel_open_x11("127.0.0.1", 1)).await.unwrap();
+    let mut near = within(streams.recv()).await.unwrap();
+    let chunk = vec![0; 64 * 1024];
+    while tokio::time::timeout(Duration::from_secs(1), near.write_all(&chunk)).await.is_ok() {}
+    let wait = async { while near.write_all(&chunk).await.is_ok() {} };
+    let stdin = async { while exec.stdin.write_all(&chunk).await.is_ok() {} };
+    let cut = async { drop(connection) };
+    within(async { tokio::join!(wait, stdin, cut) }).await;
+}
+
+#[tokio::test]
+async fn a_command_given_up_half_way_is_closed() {
+    let mut server = Server::start(Setup { answer_exec: false, ..Setup::default() }).await;
+    let connection = server.login().await;
+    let exec = connection.exec("a", None);
+    tokio::select! {
+        result = exec => panic!("{result:?}"),
+        _ = server.exec() => {}
+    }
+    while !matches!(server.next().await, Seen::Closed) {}
+}

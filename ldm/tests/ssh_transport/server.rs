@@ -1,7 +1,7 @@
 //! A russh server that follows a script.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub struct Setup {
     pub grant_x11: bool,
     pub grant_exec: bool,
     pub grant_session: bool,
+    pub answer_exec: bool,
 }
 
 impl Default for Setup {
@@ -59,6 +60,7 @@ impl Default for Setup {
             grant_x11: true,
             grant_exec: true,
             grant_session: true,
+            answer_exec: true,
         }
     }
 }
@@ -294,7 +296,9 @@ impl server::Handler for Handler {
         if !self.setup.grant_exec {
             return session.channel_failure(id);
         }
-        session.channel_success(id)?;
+        if self.setup.answer_exec {
+            session.channel_success(id)?;
+        }
         let command = String::from_utf8(command.to_vec()).unwrap();
         let _ = self.seen.send(Seen::Exec { command, handle: session.handle(), id });
         Ok(())
@@ -318,13 +322,13 @@ impl server::Handler for Handler {
 
 /// A conversation that gives these answers and keeps what it was told.
 pub struct Script {
-    answers: std::vec::IntoIter<&'static str>,
+    answers: VecDeque<&'static str>,
     pub heard: Vec<(AuthMessageType, String)>,
 }
 
 impl Script {
     pub fn new(answers: &[&'static str]) -> Self {
-        Self { answers: answers.iter().copied().collect::<Vec<_>>().into_iter(), heard: Vec::new() }
+        Self { answers: answers.iter().copied().collect(), heard: Vec::new() }
     }
 
     pub fn texts(&self) -> Vec<&str> {
@@ -336,7 +340,7 @@ impl Conversation for Script {
     async fn message(&mut self, style: AuthMessageType, text: &str) -> Result<Option<Secret>, Cancelled> {
         self.heard.push((style, text.to_owned()));
         match style {
-            AuthMessageType::Visible | AuthMessageType::Secret => match self.answers.next() {
+            AuthMessageType::Visible | AuthMessageType::Secret => match self.answers.pop_front() {
                 Some("^C") => Err(Cancelled),
                 Some("^D") => std::future::pending().await,
                 Some(answer) => Ok(Some(Secret::new(answer).unwrap())),
