@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -204,12 +204,13 @@ pub(super) async fn run(
     shared: &Arc<Shared>,
     command: &str,
     x11: Option<X11Request>,
+    input: &[u8],
 ) -> Result<Exec, Reason> {
     let id = channel.id();
     let inbox = shared.inbox(id);
     let (mut reader, writer) = channel.split();
     let guard = CloseOnDrop { writer: Arc::new(writer), shared: Arc::clone(shared), id };
-    let writer = &guard.writer;
+    let writer = Arc::clone(&guard.writer);
     let lost = |_| Reason::Lost("the connection ended".to_owned());
     let asked_x11 = x11.is_some();
     if let Some(x11) = x11 {
@@ -226,8 +227,22 @@ pub(super) async fn run(
     let stdin = Stdin { writer: Box::pin(writer.make_writer()), eof: Some(eof), closed: Closed::new(&inbox) };
     let mut pump = Pump { inbox: Arc::clone(&inbox), stdout: Some(stdout), stderr: Arc::clone(&stderr), status };
 
-    let x11_granted = !asked_x11 || pump.reply(&mut reader).await?;
-    let started = pump.reply(&mut reader).await?;
+    let replies = async {
+        let x11_granted = !asked_x11 || pump.reply(&mut reader).await?;
+        Ok::<_, Reason>((x11_granted, pump.reply(&mut reader).await?))
+    };
+    // A server that refuses the command never takes the input.
+    let mut send_input = pin!(send(&writer, input));
+    let mut sent = false;
+    let (x11_granted, started) = {
+        let mut replies = pin!(replies);
+        loop {
+            tokio::select! {
+                replies = &mut replies => break replies?,
+                result = &mut send_input, if !sent => { result.map_err(lost)?; sent = true; }
+            }
+        }
+    };
     if !x11_granted {
         // The command may run by now; without its channel it is hung up.
         return Err(Reason::NoX11);
@@ -235,12 +250,21 @@ pub(super) async fn run(
     if !started {
         return Err(Reason::NoSession("the server refused to run the command".to_owned()));
     }
+    tokio::select! {
+        result = &mut send_input, if !sent => result.map_err(lost)?,
+        () = inbox.closed(), if !sent => {}
+        else => {}
+    }
     tokio::spawn(async move {
         pump.run(reader, &guard.writer, eof_receiver).await;
         drop(guard);
     });
     let outcome = Outcome { status: status_receiver.clone(), stderr };
     Ok(Exec { stdin, stdout: Stdout { queue, rest: Bytes::new(), inbox, _status: status_receiver }, outcome })
+}
+
+async fn send(writer: &ChannelWriteHalf<Msg>, input: &[u8]) -> Result<(), russh::Error> {
+    if input.is_empty() { Ok(()) } else { writer.data(input).await }
 }
 
 /// Closes a session channel, also if [`run`] is given up half-way. What the server has closed is not closed again.

@@ -4,6 +4,7 @@
 //! the kernel watches over the line in all states, and a [`Monitor`] sees its end while russh does not look.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +63,11 @@ impl Monitor {
             // Something waits to be read that russh does not want yet: readiness would be reported again at once.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Our own address on this line.
+    pub(super) fn local_address(&self) -> Option<IpAddr> {
+        self.stream.local_addr().ok().map(|address| address.ip().to_canonical())
     }
 
     /// Cuts the line at once, in both directions.

@@ -28,6 +28,7 @@ mod known_hosts;
 mod link;
 mod target;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -90,6 +91,11 @@ impl Connection {
         &self.server
     }
 
+    /// The address of this client, as its own system has it.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.monitor.local_address()
+    }
+
     /// Authenticates: keyboard-interactive, else `password`. After any error the connection is of no more use.
     ///
     /// # Errors
@@ -150,13 +156,28 @@ impl Connection {
     /// # Errors
     /// [`Reason::NoX11`], [`Reason::NoSession`], [`Reason::Lost`].
     pub async fn exec(&self, command: &str, x11: Option<X11Request>) -> Result<Exec, SshError> {
+        self.exec_with_input(command, x11, &[]).await
+    }
+
+    /// [`Connection::exec`] with the start of standard input, which goes out as soon as the server takes it. OpenSSH opens
+    /// a session channel with a window of zero and grants more when it has started the command, so what the command must
+    /// know at once is better off on its command line: here it costs a round trip more.
+    ///
+    /// # Errors
+    /// As for [`Connection::exec`].
+    pub async fn exec_with_input(
+        &self,
+        command: &str,
+        x11: Option<X11Request>,
+        input: &[u8],
+    ) -> Result<Exec, SshError> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let channel = match spare {
             Some(channel) => Ok(channel),
             None => self.handle.channel_open_session().await,
         };
         let result = match channel {
-            Ok(channel) => exec::run(channel, &self.shared, command, x11).await,
+            Ok(channel) => exec::run(channel, &self.shared, command, x11, input).await,
             Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
             Err(_) => Err(Reason::Lost(String::new())),
         };

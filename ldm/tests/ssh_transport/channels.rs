@@ -341,6 +341,21 @@ async fn a_writer_that_waits_hears_of_the_end() {
 }
 
 #[tokio::test]
+async fn input_goes_with_the_command_and_waits_for_no_refused_one() {
+    let mut server = Server::start(Setup::default()).await;
+    let connection = server.login().await;
+    let _exec = within(connection.exec_with_input("cat", None, b"input")).await.unwrap();
+    server.exec().await;
+    assert!(matches!(server.next().await, Seen::Data(data) if data == b"input"));
+
+    // As OpenSSH does it: no window before the command has started.
+    let server = Server::start(Setup { grant_exec: false, window: 0, ..Setup::default() }).await;
+    let connection = server.login().await;
+    let error = within(connection.exec_with_input("cat", None, b"input")).await.unwrap_err();
+    assert!(matches!(error.reason, Reason::NoSession(_)), "{error}");
+}
+
+#[tokio::test]
 async fn a_command_given_up_half_way_is_closed() {
     let mut server = Server::start(Setup { answer_exec: false, ..Setup::default() }).await;
     let connection = server.login().await;

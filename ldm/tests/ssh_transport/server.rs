@@ -46,6 +46,7 @@ pub struct Setup {
     pub grant_exec: bool,
     pub grant_session: bool,
     pub answer_exec: bool,
+    pub window: u32,
 }
 
 impl Default for Setup {
@@ -61,6 +62,7 @@ impl Default for Setup {
             grant_exec: true,
             grant_session: true,
             answer_exec: true,
+            window: 2 * 1024 * 1024,
         }
     }
 }
@@ -187,6 +189,7 @@ async fn serve(listener: TcpListener, setup: Setup, seen: mpsc::UnboundedSender<
         methods: MethodSet::from(setup.methods.as_slice()),
         auth_rejection_time: Duration::ZERO,
         nodelay: true,
+        window_size: setup.window,
         ..server::Config::default()
     });
     while let Ok((stream, _)) = listener.accept().await {
