@@ -10,8 +10,10 @@
 //! whatever session uploaded its environment last, so it means nothing there. And processes that changed to another uid, which
 //! this user may not signal.
 //!
-//! A helper that is killed itself can end nothing; its direct child gets SIGTERM from the kernel, and the user's next
-//! session ends the rest, known by a marker whose helper is dead ([`leftovers`]).
+//! A helper that is killed itself (SIGKILL) can end nothing. Its direct child gets SIGTERM from the kernel, unless it has
+//! become a set-id program meanwhile, as Debian's Xsession does on its way through ssh-agent; the session's windows then go
+//! when the client closes the X11 channels. The user's next session ends what is left, known by a marker whose helper is
+//! dead ([`leftovers`]). ssh-agent, whose environment nobody may read, notices within 10 s that its session is gone.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
