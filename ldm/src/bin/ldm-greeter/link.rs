@@ -178,6 +178,7 @@ pub(crate) fn watch(link: &Rc<RefCell<Link>>, deliver: Rc<dyn Fn(Result<Response
             }
         }
     };
-    SocketExtManual::create_source(&socket, readable, Cancellable::NONE, None, glib::Priority::DEFAULT, step)
-        .attach(None);
+    // Before the keyboard's: a prompt that has come is in place for keys that were pressed after it.
+    let priority = glib::Priority::HIGH;
+    SocketExtManual::create_source(&socket, readable, Cancellable::NONE, None, priority, step).attach(None);
 }
