@@ -241,10 +241,10 @@ fn what_the_server_says_is_shown_and_never_obeyed() {
         assert_eq!(lab.hear_answer(), None);
     }
     lab.asks(AuthMessageType::Visible, &hostile);
-    let long = "x".repeat(1000);
-    lab.type_text(&long);
+    let answer = "x".repeat(1000);
+    lab.type_text(&answer);
     lab.key("Return");
-    assert_eq!(lab.hear_answer(), Some(long));
+    assert_eq!(lab.hear_answer(), Some(answer));
     lab.daemon.write_all(&u32::try_from(limits::FRAME + 1).unwrap().to_ne_bytes()).unwrap();
     let (status, log) = lab.end();
     assert!(!status.success());

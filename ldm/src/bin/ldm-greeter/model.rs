@@ -117,6 +117,17 @@ enum Open {
     Start,
 }
 
+/// How far the attempt is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The user has begun to type a name.
+    typed: bool,
+    /// The daemon was asked to connect.
+    prepared: bool,
+    /// The user has answered a question.
+    answered: bool,
+}
+
 /// The dialog.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -129,9 +140,7 @@ pub(crate) struct Model {
     open: VecDeque<(Open, u32)>,
     /// Counts login attempts: answers to an attempt that was given up are ignored.
     attempt: u32,
-    typed: bool,
-    prepared: bool,
-    answered: bool,
+    progress: Progress,
     restarting: bool,
     command: Option<String>,
 }
@@ -147,9 +156,7 @@ impl Model {
             seat: None,
             open: VecDeque::new(),
             attempt: 0,
-            typed: false,
-            prepared: false,
-            answered: false,
+            progress: Progress::default(),
             restarting: false,
             command,
         }
@@ -183,7 +190,7 @@ impl Model {
         match event {
             Event::Opened => self.send(Open::Hello, Request::LdmHello { version: VERSION }, &mut actions),
             Event::Typed => {
-                self.typed = true;
+                self.progress.typed = true;
                 self.prepare(&mut actions);
             }
             Event::Submitted(answer) => self.submit(answer, &mut actions),
@@ -217,8 +224,8 @@ impl Model {
 
     /// Asks for a connection, once an attempt, as soon as both the user types and the daemon is known to understand it.
     fn prepare(&mut self, actions: &mut Vec<Action>) {
-        if self.typed && !self.prepared && self.seat.is_some() && matches!(self.state, State::Name) {
-            self.prepared = true;
+        if self.progress.typed && !self.progress.prepared && self.seat.is_some() && matches!(self.state, State::Name) {
+            self.progress.prepared = true;
             self.send(Open::Prepare, Request::LdmPrepare, actions);
         }
     }
@@ -226,7 +233,7 @@ impl Model {
     fn submit(&mut self, answer: Secret, actions: &mut Vec<Action>) {
         match self.state {
             State::Name => {
-                self.username = answer.expose().to_owned();
+                answer.expose().clone_into(&mut self.username);
                 if self.username.is_empty() {
                     self.notice = Some(Notice::EmptyName);
                 } else if self.username.len() > limits::USERNAME {
@@ -239,7 +246,7 @@ impl Model {
             }
             State::Prompt { .. } => {
                 self.read_on();
-                self.answered = true;
+                self.progress.answered = true;
                 self.state = State::Waiting;
                 let request = Request::PostAuthMessageResponse { response: Some(answer) };
                 self.send(Open::Conversation, request, actions);
@@ -258,7 +265,6 @@ impl Model {
     }
 
     fn create(&mut self, actions: &mut Vec<Action>) {
-        self.answered = false;
         self.state = State::Waiting;
         self.send(Open::Conversation, Request::CreateSession { username: self.username.clone() }, actions);
     }
@@ -294,8 +300,7 @@ impl Model {
 
     fn end_attempt(&mut self) {
         self.attempt += 1;
-        self.typed = false;
-        self.prepared = false;
+        self.progress = Progress::default();
         self.state = State::Name;
     }
 
@@ -401,7 +406,7 @@ impl Model {
         };
         // What PAM said with the refusal ("locked for 7 minutes") is read together with it.
         self.messages.retain(|message| message.fresh);
-        let asked_again = denied && self.answered;
+        let asked_again = denied && self.progress.answered;
         self.end_attempt();
         self.notice = Some(match failure {
             Some(failure) => Notice::Failure(failure),

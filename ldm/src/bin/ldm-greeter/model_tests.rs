@@ -1,5 +1,7 @@
 //! Scenarios, each a list of steps: what happens, what is sent, what is shown then.
 
+use std::fmt::Write;
+
 use ldm_protocol::greetd::AuthMessageType::{self, Error, Info, Secret as Hidden, Visible};
 
 use super::*;
@@ -75,11 +77,11 @@ fn screen(model: &Model) -> String {
     };
     match model.notice() {
         None => {}
-        Some(Notice::Failure(failure)) => out += &format!(" !{:?}", failure.kind),
-        Some(notice) => out += &format!(" !{notice:?}"),
+        Some(Notice::Failure(failure)) => write!(out, " !{:?}", failure.kind).unwrap(),
+        Some(notice) => write!(out, " !{notice:?}").unwrap(),
     }
     for message in model.messages() {
-        out += &format!(" {}{}", if message.error { "E:" } else { "I:" }, message.text);
+        write!(out, " {}{}", if message.error { "E:" } else { "I:" }, message.text).unwrap();
     }
     out
 }
