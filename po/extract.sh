@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 copy() { mkdir -p "$work/$(dirname "$1")" && cat >"$work/$1"; }
 
 # Lifetimes and characters look like unfinished C strings; documentation is no text for users.
-c_like() { sed "s|//[/!].*||; s/'\(\\\\.\|[^'\\\\]\)'/0/g; s/\([&<]\)'[a-z_]*/\1/g"; }
+c_like() { sed "s|//[/!].*||; s/'\(\\\\.\|[^'\\\\]\)'/0/g; s/\([&<+] *\)'[a-z_]*/\1/g"; }
 
 grep -v '^#' po/POTFILES.in | while read -r file; do
     case $file in

@@ -22,6 +22,21 @@ impl Chooser {
         chosen: impl Fn(Option<usize>) + 'static,
     ) -> Self {
         list.connect_row_activated(move |_, row| chosen(place(row)));
+        // The selected row comes into view as soon as the list has got its size, and the rows their places.
+        area.vadjustment().connect_changed(clone!(
+            #[weak]
+            list,
+            move |adjustment| {
+                let adjustment = adjustment.clone();
+                glib::idle_add_local_once(move || {
+                    let row = list.selected_row();
+                    if let Some(bounds) = row.and_then(|row| row.compute_bounds(&list)) {
+                        let top = f64::from(bounds.y());
+                        adjustment.clamp_page(top, top + f64::from(bounds.height()));
+                    }
+                });
+            }
+        ));
         Self { area, list }
     }
 
@@ -56,14 +71,6 @@ impl Chooser {
         let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
         if let Some(row) = self.list.row_at_index(place) {
             self.select(&row);
-            // Once more when the list has its place: only then can it be scrolled to the row.
-            glib::idle_add_local_once(clone!(
-                #[weak]
-                row,
-                move || {
-                    row.grab_focus();
-                }
-            ));
         }
     }
 

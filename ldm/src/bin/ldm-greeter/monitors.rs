@@ -13,14 +13,19 @@ const COMPACT: i32 = 560;
 /// A monitor lower than this has no room for what can be guessed, and gets the style class `tiny`.
 const TINY: i32 = 360;
 
+/// A monitor lower than this shows no logo, so that messages and sessions have its room.
+const LOGO: i32 = 700;
+
 /// A monitor at least this high and wide gets the style class `large`.
 const LARGE: i32 = 1000;
 
 /// How much room there is for the dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is a question of its own about one monitor.
 pub(crate) struct Room {
-    /// Little: no logo.
-    pub(crate) compact: bool,
+    /// Enough for the logo.
+    pub(crate) logo: bool,
+    compact: bool,
     /// Very little: no hint, no empty line.
     pub(crate) tiny: bool,
     large: bool,
@@ -29,7 +34,8 @@ pub(crate) struct Room {
 impl Room {
     fn of(monitor: &Rectangle) -> Self {
         let least = monitor.height().min(monitor.width());
-        Self { compact: least < COMPACT, tiny: monitor.height() < TINY, large: least >= LARGE }
+        let height = monitor.height();
+        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE }
     }
 }
 
@@ -109,18 +115,16 @@ mod tests {
 
     #[test]
     fn room_by_the_monitors_size() {
-        for (width, height, compact, tiny, large) in [
-            (320, 240, true, true, false),
-            (640, 480, true, false, false),
-            (1024, 768, false, false, false),
-            (1920, 1080, false, false, true),
-            (480, 1080, true, false, false),
+        for (width, height, logo, compact, tiny, large) in [
+            (320, 240, false, true, true, false),
+            (640, 480, false, true, false, false),
+            (800, 600, false, false, false, false),
+            (1024, 768, true, false, false, false),
+            (1920, 1080, true, false, false, true),
+            (480, 1080, true, true, false, false),
         ] {
-            assert_eq!(
-                Room::of(&Rectangle::new(0, 0, width, height)),
-                Room { compact, tiny, large },
-                "{width}×{height}"
-            );
+            let want = Room { logo, compact, tiny, large };
+            assert_eq!(Room::of(&Rectangle::new(0, 0, width, height)), want, "{width}×{height}");
         }
     }
 }

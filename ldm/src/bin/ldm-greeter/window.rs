@@ -113,7 +113,7 @@ impl Window {
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
-                this.logo.set_visible(!room.compact && this.logo.paintable().is_some());
+                this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
                 this.tiny.set(room.tiny);
                 this.show_status();
