@@ -30,10 +30,13 @@ impl Chooser {
                 let adjustment = adjustment.clone();
                 glib::idle_add_local_once(move || {
                     let row = list.selected_row();
-                    if let Some(bounds) = row.and_then(|row| row.compute_bounds(&list)) {
-                        let top = f64::from(bounds.y());
-                        adjustment.clamp_page(top, top + f64::from(bounds.height()));
-                    }
+                    let Some(bounds) = row.zip(list.parent()).and_then(|(row, view)| row.compute_bounds(&view)) else {
+                        return;
+                    };
+                    let top = f64::from(bounds.y()) + adjustment.value();
+                    let least = top + f64::from(bounds.height()) - adjustment.page_size();
+                    // Unlike clamp_page(), this also ends the animation to where the row was without a size.
+                    adjustment.set_value(adjustment.value().max(least).min(top));
                 });
             }
         ));
