@@ -232,6 +232,23 @@ fn escape_goes_back_and_keeps_the_name() {
 }
 
 #[test]
+fn escape_does_not_wait_for_a_silent_server() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("carol");
+    lab.key("Escape");
+    assert!(matches!(lab.hear(), Request::CancelSession));
+    lab.key("Return");
+    let cancelled = Response::Error { error_type: ErrorType::Error, description: "cancelled".into(), failure: None };
+    lab.say(&cancelled);
+    lab.say(&Response::Success);
+    assert_eq!(lab.hear_create(), "carol");
+    lab.asks(AuthMessageType::Visible, "Code:");
+    lab.type_text("12");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("12"));
+}
+
+#[test]
 fn what_the_server_says_is_shown_and_never_obeyed() {
     let Some(mut lab) = Lab::greeted() else { return };
     lab.name("dave");

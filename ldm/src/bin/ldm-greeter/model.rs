@@ -126,6 +126,8 @@ struct Progress {
     prepared: bool,
     /// The user has answered a question.
     answered: bool,
+    /// The user has chosen the session that is to be started.
+    chosen: bool,
 }
 
 /// The dialog.
@@ -271,6 +273,7 @@ impl Model {
 
     fn choose(&mut self, place: Option<usize>, actions: &mut Vec<Action>) {
         let State::Sessions(choice) = &self.state else { return };
+        self.progress.chosen = true;
         let id = match place {
             None => DEFAULT_SESSION.to_owned(),
             Some(place) => match choice.entries.get(place) {
@@ -334,6 +337,11 @@ impl Model {
                 self.notice = Some(Notice::Failure(failure));
             }
             (Open::Prepare, _) => {}
+            (Open::Start, Response::Error { failure: Some(failure), .. })
+                if failure.kind == FailureKind::SessionGone && self.progress.chosen =>
+            {
+                self.choose_again(failure, actions);
+            }
             (_, Response::Error { error_type, description, failure }) => {
                 self.failed(error_type, &description, failure, actions);
             }
@@ -388,8 +396,15 @@ impl Model {
             return self.start(vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()], actions);
         }
         let preselected = sessions.preselected.and_then(|id| entries.iter().position(|entry| entry.id == id));
-        self.notice = None;
         self.state = State::Sessions(Choice { entries, preselected });
+    }
+
+    /// The session has gone since it was offered. Only a user's choice is repeated: nothing may loop by itself.
+    fn choose_again(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+        self.progress.chosen = false;
+        self.notice = Some(Notice::Failure(failure));
+        self.state = State::Waiting;
+        self.send(Open::Sessions, Request::LdmSessions, actions);
     }
 
     fn failed(

@@ -166,10 +166,18 @@ fn what_was_remembered_may_be_gone() {
             (sessions(&["xfce"], Some("kde"), None), &[], "sessions 1 preselected None"),
             (Event::Chosen(Some(7)), &[], "sessions 1 preselected None"),
             (Event::Chosen(None), &["start [\"ldm-session\", \"default\"] []"], "starting"),
-            (failure(FailureKind::SessionGone), &[], "name !SessionGone"),
-            (submit("alice"), &[CREATE], "waiting"),
+            (failure(FailureKind::SessionGone), &[SESSIONS], "waiting !SessionGone"),
+            (sessions(&["icewm"], None, None), &[], "sessions 1 preselected None !SessionGone"),
+            (Event::Chosen(Some(0)), &["start [\"ldm-session\", \"icewm\"] []"], "starting"),
+            (failure(FailureKind::NoSession), &[], "name !NoSession"),
         ],
     );
+    // Forced by the administrator: nothing else can be chosen, and asking again by itself would never end.
+    let mut model = asked();
+    model.update(submit("x"));
+    model.update(success());
+    model.update(sessions(&[], None, Some("gone")));
+    play(&mut model, [(failure(FailureKind::SessionGone), &[], "name !SessionGone")]);
 }
 
 #[test]
