@@ -1,1 +1,89 @@
-fn main() {}
+//! `ldm-server-helper`: see the library for what it does and what it trusts.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use ldm_protocol::helper::InfoRequest;
+use ldm_server_helper::account::Account;
+use ldm_server_helper::request::{self, note};
+use ldm_server_helper::{info, session};
+
+const HELP: &str = "\
+Usage: ldm-server-helper COMMAND
+
+LDM's helper on the server. It is run over SSH as the user who logs in, not by hand.
+
+Commands:
+  info       print what this server offers; reads one optional JSON line
+  session    run a session; reads one JSON line, and ends the session when its input ends
+
+Options:
+  --version  print the version
+  --help     print this help
+";
+
+/// Nothing was started.
+const REFUSED: u8 = 1;
+/// The command line could not be understood.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    let command = command.to_string_lossy();
+    if args.next().is_some() {
+        note("one command, and nothing after it; see --help");
+        return ExitCode::from(USAGE);
+    }
+    match &*command {
+        "info" => run_info(),
+        "session" => match request::stdin() {
+            Ok(stdin) => ExitCode::from(if session::run(&Account::from_env(), stdin) { 0 } else { REFUSED }),
+            Err(error) => failed(&error),
+        },
+        "--version" | "-V" => print(concat!("ldm-server-helper ", env!("CARGO_PKG_VERSION"), "\n")),
+        "--help" | "-h" => print(HELP),
+        "" => {
+            note("a command is missing; see --help");
+            ExitCode::from(USAGE)
+        }
+        other => {
+            let other = ldm_protocol::text::sanitise_line(other, ldm_protocol::limits::SESSION_ID);
+            note(&format!("there is no command “{other}”; see --help"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run_info() -> ExitCode {
+    // A person at a terminal need not type JSON.
+    let request = if std::io::stdin().is_terminal() {
+        InfoRequest::default()
+    } else {
+        let line = match request::stdin().map_err(Into::into).and_then(|mut stdin| request::read_line(&mut stdin)) {
+            Ok(line) => line,
+            Err(error) => return failed(&error),
+        };
+        match serde_json::from_slice(&line) {
+            Ok(request) => request,
+            Err(_) if line.iter().all(u8::is_ascii_whitespace) => InfoRequest::default(),
+            Err(error) => return failed(&error),
+        }
+    };
+    match request::write_line(&info::collect(&Account::from_env(), &request)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    note(&error.to_string());
+    ExitCode::from(REFUSED)
+}

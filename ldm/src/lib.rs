@@ -2,4 +2,16 @@
 //!
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
+pub mod auth;
+pub mod config;
+pub mod display;
+pub mod greeter_link;
+pub mod log;
+pub mod login;
+pub mod pam;
+pub mod seat;
+pub mod ssh;
+pub mod sys;
 pub mod worker;
+pub mod x11;
+pub mod xauth;

@@ -1,3 +1,236 @@
-//! The session worker: the process that holds the SSH connection of one login, as user `ldm`.
+//! The session worker: the process that holds the SSH connection of one login.
+//!
+//! Started by the daemon through `/proc/self/exe` as user `ldm`, with one end of a socket pair; it obeys the [`protocol`] on
+//! it and has nothing else. It parses what the network sends, and that is why it is a process of its own. It serves one login
+//! attempt, and ends with it, or when the daemon does.
 
+mod client;
+mod fallback;
+mod lines;
+mod link;
 pub mod protocol;
+mod remote;
+mod session;
+
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::ExitCode;
+
+use ldm_protocol::{Failure, FailureKind};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
+
+use link::{Events, Link};
+use protocol::{Command, Connect, Event, Start};
+pub use remote::Remote;
+pub use session::RemoteSession;
+
+use crate::sys;
+
+/// Environment variable with the number of the descriptor that leads to the daemon.
+pub const FD_VARIABLE: &str = "LDM_WORKER_FD";
+
+/// The worker's whole life. Logging is set up by the caller.
+pub fn run() -> ExitCode {
+    if let Err(error) = sys::harden() {
+        tracing::warn!(%error, "core files and debuggers cannot be kept away");
+    }
+    sys::private_umask();
+    match inherited().and_then(|stream| Ok((stream, runtime()?))) {
+        Ok((stream, runtime)) => {
+            let result = runtime.block_on(async { UnixStream::from_std(stream).map(serve_stream)?.await });
+            // A channel that still holds a task must not hold the process.
+            runtime.shutdown_background();
+            match result {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error),
+            }
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &std::io::Error) -> ExitCode {
+    tracing::error!(%error, "the session worker is started by the daemon, with a socket in {FD_VARIABLE}");
+    ExitCode::FAILURE
+}
+
+fn inherited() -> std::io::Result<StdUnixStream> {
+    let number =
+        std::env::var(FD_VARIABLE).ok().and_then(|n| n.parse().ok()).ok_or(std::io::ErrorKind::InvalidInput)?;
+    let stream = StdUnixStream::from(sys::inherited_fd(number)?);
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+async fn serve_stream(stream: UnixStream) -> std::io::Result<()> {
+    let (reader, writer) = stream.into_split();
+    serve(reader, writer).await
+}
+
+/// Obeys the daemon until the login attempt is over or the daemon has gone.
+async fn serve(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+) -> std::io::Result<()> {
+    let hangup = CancellationToken::new();
+    let events = Events::new(writer);
+    let mut link = Link::new(reader, events.clone(), hangup.clone());
+    // In a task, so that a panic becomes an event.
+    let attempt = tokio::spawn(async move {
+        tokio::select! {
+            // The daemon's end ends everything: what is dropped here closes the connection, and the server then ends the session.
+            () = hangup.cancelled() => Over::Quietly,
+            over = attempt(&mut link) => over,
+        }
+    });
+    let over = attempt.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "defect");
+        Failure::new(FailureKind::Internal).detail("The session worker stopped working.").into()
+    });
+    match over {
+        Over::Quietly => Ok(()),
+        Over::Ended(status) => events.send(&Event::Ended { status }).await,
+        Over::Failed(failure) => {
+            tracing::info!(%failure, "the login attempt failed");
+            events.send(&Event::Failed(failure)).await
+        }
+    }
+}
+
+/// How an attempt is over.
+enum Over {
+    Quietly,
+    Ended(i32),
+    Failed(Failure),
+}
+
+impl From<Failure> for Over {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// One login attempt from `Connect` to the session's end.
+async fn attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Over {
+    match try_attempt(link).await {
+        Ok(over) | Err(over) => over,
+    }
+}
+
+async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result<Over, Over> {
+    let to = match link.command().await {
+        Some(Command::Connect(to)) => to,
+        Some(_) => return Err(disorder()),
+        None => return Err(Over::Quietly),
+    };
+    let remote = Remote::connect(&to).await?;
+    tell(link, &Event::Connected { server: remote.server().to_owned() }).await?;
+
+    let (mut remote, username) = wait_for_login(link, &to, remote).await?;
+    remote.authenticate(&username, link).await.ok_or(Over::Quietly)??;
+    tell(link, &Event::Authenticated).await?;
+
+    let start = wait_for_start(link, &to, &mut remote).await?;
+    let mut session = tokio::select! {
+        session = remote.start(*start) => session?,
+        command = link.command() => return Err(match command {
+            Some(Command::Stop) => Over::Ended(session::STOPPED),
+            Some(_) => disorder(),
+            None => Over::Quietly,
+        }),
+    };
+    tell(link, &Event::Started).await?;
+
+    let result = tokio::select! {
+        result = session.ended() => Some(result),
+        command = link.command() => match command {
+            Some(Command::Stop) => None,
+            Some(_) => return Err(disorder()),
+            None => return Err(Over::Quietly),
+        },
+    };
+    let status = match result {
+        Some(result) => result?,
+        None => session.end().await?,
+    };
+    remote.close().await;
+    Ok(Over::Ended(status))
+}
+
+/// The server closes a connection on which nobody logs in (`LoginGraceTime`); then there is a new one when somebody does.
+async fn wait_for_login<W: AsyncWrite + Send + Unpin>(
+    link: &mut Link<W>,
+    to: &Connect,
+    remote: Remote,
+) -> Result<(Remote, String), Over> {
+    let mut remote = Some(remote);
+    loop {
+        let closed = async {
+            match &remote {
+                Some(remote) => remote.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let command = tokio::select! {
+            biased;
+            failure = closed => {
+                tracing::debug!(%failure, "the server did not wait for the user");
+                remote = None;
+                continue;
+            }
+            command = link.command() => command,
+        };
+        return match command {
+            Some(Command::Login { username }) => match remote {
+                Some(remote) => Ok((remote, username)),
+                None => Ok((Remote::connect(to).await?, username)),
+            },
+            Some(Command::Stop) | None => Err(Over::Quietly),
+            Some(_) => Err(disorder()),
+        };
+    }
+}
+
+/// Lists the sessions, if they are wanted, while the user may already have chosen.
+async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
+    link: &mut Link<W>,
+    to: &Connect,
+    remote: &mut Remote,
+) -> Result<Box<Start>, Over> {
+    let chosen = |command| match command {
+        Some(Command::Start(start)) => Ok(start),
+        Some(Command::Stop) | None => Err(Over::Quietly),
+        Some(_) => Err(disorder()),
+    };
+    if to.want_info {
+        let info = tokio::select! {
+            info = remote.info(to.locale.as_deref()) => info?,
+            command = link.command() => return chosen(command),
+        };
+        tell(link, &Event::Sessions(Box::new(info))).await?;
+    }
+    tokio::select! {
+        failure = remote.closed() => Err(failure.into()),
+        command = link.command() => chosen(command),
+    }
+}
+
+/// Tells the daemon; if that fails, it is gone.
+async fn tell<W: AsyncWrite + Send + Unpin>(link: &Link<W>, event: &Event) -> Result<(), Over> {
+    link.send(event).await.map_err(|error| {
+        tracing::error!(%error, "the daemon cannot be told");
+        Over::Quietly
+    })
+}
+
+fn disorder() -> Over {
+    Failure::new(FailureKind::Internal).detail("A command came out of order.").into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The session's own variables, on top of what sshd and PAM gave.
+//!
+//! They are set before the user's profile is read, so that it can use them, and once more after it, so that it cannot
+//! change what the login decided.
+
+use ldm_protocol::helper::Client;
+use ldm_protocol::limits;
+
+use crate::languages;
+use crate::sessions::XSession;
+
+/// A variable and its value; `None` removes it.
+pub type Setting = (&'static str, Option<String>);
+
+/// Names a session to the programs in it.
+pub fn of_session(session: Option<&XSession>, has_session_class: bool) -> Vec<Setting> {
+    let mut settings = vec![("XDG_SESSION_TYPE", Some("x11".to_owned()))];
+    if !has_session_class {
+        settings.push(("XDG_SESSION_CLASS", Some("user".to_owned())));
+    }
+    // What is not known is removed: these may linger from the shell that a test or an administrator started us from.
+    let id = session.map(|s| s.id.clone());
+    for name in ["DESKTOP_SESSION", "XDG_SESSION_DESKTOP", "GDMSESSION"] {
+        settings.push((name, id.clone()));
+    }
+    let desktop = session.map(|s| s.desktop_names.join(":")).filter(|names| !names.is_empty());
+    settings.push(("XDG_CURRENT_DESKTOP", desktop));
+    settings
+}
+
+/// Sets a language that is installed. `LC_ALL` would override it and therefore goes; a user's own `LC_TIME` and the like stay.
+pub fn of_language(locale: &str) -> Vec<Setting> {
+    vec![("LANG", Some(locale.to_owned())), ("LANGUAGE", languages::translations(locale)), ("LC_ALL", None)]
+}
+
+/// Facts about the client, each reduced to the characters it can have.
+pub fn of_client(client: &Client) -> Vec<Setting> {
+    let clean = |value: &Option<String>, also: &str| {
+        let value: String = value
+            .as_deref()
+            .unwrap_or_default()
+            .chars()
+            .filter(|&c| c.is_ascii_alphanumeric() || also.contains(c))
+            .take(limits::SESSION_NAME)
+            .collect();
+        Some(value).filter(|v| !v.is_empty())
+    };
+    let facts = [
+        ("LTSP_CLIENT", clean(&client.address, ".:%_-")),
+        ("LTSP_CLIENT_HOSTNAME", clean(&client.hostname, "._-")),
+        ("LTSP_CLIENT_MAC", clean(&client.mac, ":-")),
+    ];
+    facts.into_iter().filter(|(_, value)| value.is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_line::CommandLine;
+
+    fn value<'a>(settings: &'a [Setting], name: &str) -> Option<&'a Option<String>> {
+        settings.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn a_session_is_named_four_times() {
+        let session = XSession {
+            id: "odd id".into(),
+            name: "n".into(),
+            comment: None,
+            command: CommandLine::parse("x").unwrap(),
+            program: "/x".into(),
+            desktop_names: vec!["XFCE".into(), "GNOME".into()],
+        };
+        let settings = of_session(Some(&session), false);
+        for name in ["DESKTOP_SESSION", "XDG_SESSION_DESKTOP", "GDMSESSION"] {
+            assert_eq!(value(&settings, name), Some(&Some("odd id".into())));
+        }
+        assert_eq!(value(&settings, "XDG_CURRENT_DESKTOP"), Some(&Some("XFCE:GNOME".into())));
+        assert_eq!(value(&settings, "XDG_SESSION_CLASS"), Some(&Some("user".into())));
+        assert_eq!(value(&of_session(None, true), "XDG_SESSION_CLASS"), None);
+        assert_eq!(value(&of_session(None, true), "DESKTOP_SESSION"), Some(&None));
+    }
+
+    #[test]
+    fn client_facts_are_reduced() {
+        let client = Client {
+            address: Some("fe80::1%eth0\n".into()),
+            hostname: Some("tc$(x) 17".into()),
+            mac: Some("\u{1b};".into()),
+        };
+        assert_eq!(
+            of_client(&client),
+            [("LTSP_CLIENT", Some("fe80::1%eth0".into())), ("LTSP_CLIENT_HOSTNAME", Some("tcx17".into()))]
+        );
+    }
+
+    #[test]
+    fn a_language_beats_lc_all() {
+        let settings = of_language("C.UTF-8");
+        assert_eq!(settings, [("LANG", Some("C.UTF-8".into())), ("LANGUAGE", None), ("LC_ALL", None)]);
+    }
+}

@@ -1,0 +1,316 @@
+//! `session`: runs one session and ends every process of it.
+//!
+//! One thread and one poll(2) loop: the session's command ends (SIGCHLD), the client closes stdin or disappears, or a signal
+//! asks for the end. Whatever it is, the session's processes are ended before this process is.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest};
+use ldm_protocol::{limits, text};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::account::Account;
+use crate::error_log::ErrorLog;
+use crate::launch::Target;
+use crate::processes::{self, Marker};
+use crate::request::note;
+use crate::sessions::{self, Absent, XSession};
+use crate::xauthority::AuthorityFile;
+use crate::{dmrc, environment, languages, launch, request, xsession};
+
+/// What no user calls a session.
+const TOO_SHORT: Duration = Duration::from_secs(5);
+
+/// Id of the session that is offered where nothing else works; an entry of this name takes precedence.
+const FAILSAFE: &str = "failsafe";
+/// Id of the server's default; an entry of this name takes precedence.
+const DEFAULT: &str = "default";
+
+/// Why a session was not started, as it goes to the client.
+#[derive(Debug)]
+struct Refused(Refusal, String);
+
+impl Refused {
+    fn failed(what: &str, error: impl std::fmt::Display) -> Self {
+        Self(Refusal::Failed, format!("{what}: {error}"))
+    }
+}
+
+/// Reads the request, runs the session, reports both ends of it. Returns whether it was started.
+pub fn run(account: &Account, mut stdin: File) -> bool {
+    let plan = match request::read_line(&mut stdin) {
+        Ok(line) => serde_json::from_slice::<SessionRequest>(&line)
+            // Its text may quote the request, which may hold a cookie.
+            .map_err(|e| Refused(Refusal::BadRequest, format!("not a request (column {})", e.column())))
+            .and_then(|request| Plan::new(account, &request)),
+        Err(error) => Err(Refused(Refusal::BadRequest, error.to_string())),
+    };
+    match plan.and_then(|plan| plan.start(account)) {
+        Ok(running) => {
+            running.see_through(&mut stdin);
+            true
+        }
+        Err(Refused(reason, detail)) => {
+            let detail = text::sanitise_line(&detail, limits::LOG_TAIL_LINE);
+            // A client that is gone needs no reason.
+            let _ = request::write_line(&SessionEvent::Refused { reason, detail });
+            false
+        }
+    }
+}
+
+/// Everything that was decided before anything is started.
+struct Plan {
+    home: PathBuf,
+    label: String,
+    target: Target,
+    settings: Vec<environment::Setting>,
+    marker: Marker,
+    authority: Option<AuthorityFile>,
+}
+
+impl Plan {
+    fn new(account: &Account, request: &SessionRequest) -> Result<Self, Refused> {
+        let home = account.home.clone().ok_or_else(|| Refused::failed("HOME", "not set"))?;
+        let script = xsession::choose(request.xsession.as_deref()).map_err(|e| Refused::failed("Xsession", e))?;
+        let (session, target) = choose(account, request.session.as_deref(), script)?;
+
+        let marker = Marker::new().map_err(|e| Refused::failed("session token", e))?;
+        let mut settings = environment::of_session(session.as_ref(), account.has_session_class);
+        settings.extend(environment::of_client(&request.client));
+        settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
+        settings.extend(language(account, request.language.as_deref()));
+        let authority = display(account, request, &mut settings)?;
+
+        if request.remember {
+            let id = request.session.as_deref().filter(|_| session.is_some());
+            if let Err(error) = dmrc::remember(&home, id) {
+                note(&format!("the choice of session is not remembered: {error}"));
+            }
+        }
+        let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
+        Ok(Self { home, label, target, settings, marker, authority })
+    }
+
+    fn start(self, account: &Account) -> Result<Running, Refused> {
+        let left = processes::leftovers();
+        if left > 0 {
+            note(&format!("{left} processes of an earlier session cannot be ended"));
+        }
+        let signals = signals().map_err(|e| Refused::failed("signals", e))?;
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
+        let log = ErrorLog::open(&self.home);
+        let mut command = launch::command(account, &self.home, &self.target, &self.settings, &log);
+        let since = Instant::now();
+        // Returns only when the child has become the shell, or could not.
+        let child = command.spawn().map_err(|e| Refused::failed("/bin/sh", e))?;
+        let command = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+        Ok(Running { label: self.label, command, since, signals, log, marker: self.marker, authority: self.authority })
+    }
+}
+
+/// The session of an id, and what to start for it.
+fn choose(account: &Account, id: Option<&str>, script: Option<PathBuf>) -> Result<(Option<XSession>, Target), Refused> {
+    let found = id.map(|id| sessions::find(account, id, None));
+    match (id, found, script) {
+        (_, Some(Ok(session)), Some(script)) => {
+            let argument = session.command.text().to_owned();
+            Ok((Some(session), Target::Xsession(script, Some(argument))))
+        }
+        (_, Some(Ok(session)), None) => {
+            let words = session.command.words().to_vec();
+            Ok((Some(session), Target::Program(words)))
+        }
+        (None | Some(DEFAULT), None | Some(Err(Absent::Gone)), script) => default(account, script),
+        (Some(FAILSAFE), Some(Err(Absent::Gone)), Some(script)) => {
+            Ok((None, Target::Xsession(script, Some(FAILSAFE.to_owned()))))
+        }
+        (Some(FAILSAFE), Some(Err(Absent::Gone)), None) => Ok((None, Target::Program(vec!["xterm".to_owned()]))),
+        (_, Some(Err(Absent::NotExecutable(program))), _) => Err(Refused(Refusal::NotExecutable, program)),
+        (id, _, _) => {
+            let id = id.filter(|id| SessionEntry::is_valid_id(id)).unwrap_or_default();
+            Err(Refused(Refusal::Gone, id.to_owned()))
+        }
+    }
+}
+
+/// The server's default. Xsession without an argument means it, the user's own `~/.xsession` included. Without Xsession it is
+/// what Debian's would take, then the first that is offered.
+fn default(account: &Account, script: Option<PathBuf>) -> Result<(Option<XSession>, Target), Refused> {
+    let manager = ["x-session-manager", "x-window-manager"].iter().find_map(|name| account.find_program(name));
+    // To name the desktop to its programs, find the entry that starts the same program.
+    let offered = sessions::list(account, None);
+    let program = manager.as_deref().and_then(|path| path.canonicalize().ok());
+    let same = |s: &&XSession| program.is_some() && s.program.canonicalize().ok() == program;
+    let session = offered.iter().find(same).cloned();
+    if let Some(script) = script {
+        let own = [".xsession", ".Xsession"];
+        let has_own = account.home.as_ref().is_some_and(|home| own.iter().any(|name| home.join(name).exists()));
+        return Ok((session.filter(|_| !has_own), Target::Xsession(script, None)));
+    }
+    if let Some(manager) = manager {
+        return Ok((session, Target::Program(vec![manager.to_string_lossy().into_owned()])));
+    }
+    let first = offered.into_iter().next().ok_or_else(|| Refused(Refusal::Gone, "no session is offered".to_owned()))?;
+    let words = first.command.words().to_vec();
+    Ok((Some(first), Target::Program(words)))
+}
+
+/// The wanted language if it is installed, else the server's if PAM has set none.
+fn language(account: &Account, wanted: Option<&str>) -> Vec<environment::Setting> {
+    if let Some(wanted) = wanted {
+        // The server's own is taken to be installed: that is the usual case, and spares the login a process.
+        let own = languages::own();
+        let locale = languages::installed(wanted, own.as_slice())
+            .or_else(|| languages::installed(wanted, &languages::Listing::start().finish()));
+        if let Some(locale) = locale {
+            return environment::of_language(&locale);
+        }
+        let wanted = text::sanitise_line(wanted, limits::LANGUAGE);
+        note(&format!("the language {wanted} is not installed; the session keeps the server's"));
+    }
+    let own = languages::own().filter(|_| account.locale.is_none());
+    own.map(|locale| vec![("LANG", Some(locale))]).unwrap_or_default()
+}
+
+/// The display the session draws on: `LDM_DIRECTX`'s, else the one sshd forwards.
+fn display(
+    account: &Account,
+    request: &SessionRequest,
+    settings: &mut Vec<environment::Setting>,
+) -> Result<Option<AuthorityFile>, Refused> {
+    if let Some(direct) = &request.direct {
+        let file = AuthorityFile::write(direct, account.runtime_dir.as_deref())
+            .map_err(|e| Refused::failed("direct display", e))?;
+        settings.push(("DISPLAY", Some(direct.display.clone())));
+        settings.push(("XAUTHORITY", Some(file.path().to_string_lossy().into_owned())));
+        return Ok(Some(file));
+    }
+    let Some(display) = &account.display else {
+        return Err(Refused(Refusal::NoDisplay, "sshd forwards no X11".to_owned()));
+    };
+    // Set again after the profile: an old `export DISPLAY=:0` in one must not win.
+    settings.push(("DISPLAY", Some(display.clone())));
+    if let Some(xauthority) = &account.xauthority {
+        settings.push(("XAUTHORITY", Some(xauthority.clone())));
+    }
+    Ok(None)
+}
+
+/// Blocks the signals that end a session or a child, and makes a descriptor of them.
+fn signals() -> nix::Result<SignalFd> {
+    let set: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect();
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+struct Running {
+    label: String,
+    command: Pid,
+    since: Instant,
+    signals: SignalFd,
+    log: ErrorLog,
+    marker: Marker,
+    /// Removed when the session has ended.
+    authority: Option<AuthorityFile>,
+}
+
+impl Running {
+    fn see_through(mut self, stdin: &mut File) {
+        let started = request::write_line(&SessionEvent::Started {
+            session: text::sanitise_line(&self.label, limits::SESSION_ID),
+        });
+        // A client that is gone already ends the session like one that goes later.
+        let status = started.ok().and_then(|()| self.wait(stdin));
+        let ran = self.since.elapsed();
+        let left = processes::end(&self.marker);
+        drop(self.authority.take());
+        if left > 0 {
+            note(&format!("{left} processes of the session cannot be ended"));
+        }
+        // Also the foster children: not every machine's init hurries to collect what is left to it.
+        let status_now = self.reap();
+        let too_short = status.is_some() && ran < TOO_SHORT;
+        let ended = SessionEvent::Ended {
+            status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
+            milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            too_short,
+            last_words: if too_short { self.log.last_words() } else { Vec::new() },
+        };
+        let _ = request::write_line(&ended);
+    }
+
+    /// Waits for the end; the command's status when it ended by itself.
+    fn wait(&self, stdin: &mut File) -> Option<i32> {
+        let stdout = io::stdout();
+        loop {
+            let mut polled = [
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+                // Nothing asked for: it reports only that nobody reads any more.
+                PollFd::new(stdout.as_fd(), PollFlags::empty()),
+            ];
+            match poll(&mut polled, PollTimeout::NONE) {
+                Ok(_) => {}
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(_) => return None,
+            }
+            let [signal, input, output] = polled.map(|p| p.any().unwrap_or(true));
+            if signal {
+                // Emptied before reaping, so that a child that ends in between makes it readable again.
+                let asked = self.asked_to_end();
+                if let Some(status) = self.reap() {
+                    return Some(status);
+                }
+                if asked {
+                    return None;
+                }
+            }
+            if output || input && at_end(stdin) {
+                return None;
+            }
+        }
+    }
+
+    /// Whether a signal other than SIGCHLD came.
+    fn asked_to_end(&self) -> bool {
+        let mut asked = false;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            asked |= i32::try_from(info.ssi_signo) != Ok(Signal::SIGCHLD as i32);
+        }
+        asked
+    }
+
+    /// Reaps everything that has ended, foster children too; the command's status if it was among them.
+    fn reap(&self) -> Option<i32> {
+        let mut ended = None;
+        loop {
+            let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, status)) => (pid, status),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
+                Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+                Ok(_) => continue,
+            };
+            if pid == self.command {
+                ended = Some(status);
+            }
+        }
+    }
+}
+
+/// Whether stdin has ended. What a newer client may say there is for a newer helper.
+fn at_end(stdin: &mut File) -> bool {
+    let mut dropped = [0; 4096];
+    match stdin.read(&mut dropped) {
+        Ok(n) => n == 0,
+        Err(e) => e.kind() != io::ErrorKind::Interrupted && e.kind() != io::ErrorKind::WouldBlock,
+    }
+}

@@ -1,0 +1,173 @@
+//! However a session ends, all of its processes end, and no other.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::harness::Server;
+
+/// Leaves a child, a double-forked daemon and one without our environment, reports all, then stays.
+const FAMILY: &str = r#"
+sleep 1000 & echo "child $!" >>"$REPORTS"
+(setsid sh -c 'echo "daemon $$" >>"$REPORTS"; exec sleep 1000' &)
+(setsid env -i REPORTS="$REPORTS" sh -c 'echo "bare $$" >>"$REPORTS"; exec sleep 1000' &)
+echo "command $$" >>"$REPORTS"
+"#;
+const MEMBERS: [&str; 4] = ["child", "daemon", "bare", "command"];
+
+/// The members' processes, in whatever order they reported.
+fn members(reports: &crate::harness::Lines) -> Vec<crate::harness::Process> {
+    let mut members = Vec::new();
+    while members.len() < MEMBERS.len() {
+        let line = reports.next();
+        if let Some((name, pid)) = line.split_once(' ')
+            && MEMBERS.contains(&name)
+        {
+            members.push(crate::harness::Process::of(pid.parse().unwrap()));
+        }
+    }
+    members
+}
+
+#[test]
+fn the_end_of_stdin_ends_daemons_too() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nwait"));
+    let reports = server.reports();
+    let mut running = server.start(&server.request("x"));
+    running.started();
+    let members = members(&reports);
+    assert!(members.iter().all(|p| !p.has_ended()));
+    let begin = Instant::now();
+    running.close_stdin();
+    assert_eq!(running.ended(), (143, false, vec![]));
+    assert!(members.iter().all(crate::harness::Process::has_ended), "all ended before the event");
+    assert!(begin.elapsed() < Duration::from_secs(3), "nothing had to be killed, so nothing was waited for");
+}
+
+#[test]
+fn a_logout_ends_what_it_leaves_behind() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nread go <\"$HOME/go\"\nexit 5"));
+    nix::unistd::mkfifo(&server.home("go"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reports = server.reports();
+    let running = server.start(&server.request("x"));
+    running.started();
+    let members = members(&reports);
+    std::fs::write(server.home("go"), "go\n").unwrap();
+    let (status, too_short, _) = running.ended();
+    assert_eq!((status, too_short), (5, true));
+    assert!(members.iter().all(crate::harness::Process::has_ended));
+}
+
+#[test]
+fn signals_end_a_session() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let server = Server::new();
+        server.session("x", "echo \"command $$\" >>\"$REPORTS\"; exec sleep 1000");
+        let reports = server.reports();
+        let running = server.start(&server.request("x"));
+        running.started();
+        let command = reports.pid("command");
+        running.signal(signal);
+        assert_eq!(running.ended(), (143, false, vec![]), "{signal}");
+        assert!(command.has_ended());
+    }
+}
+
+#[test]
+fn a_client_that_stops_reading_ends_it() {
+    let server = Server::new();
+    server.session("x", "echo \"command $$\" >>\"$REPORTS\"; exec sleep 1000");
+    let reports = server.reports();
+    let (read, write) = std::io::pipe().unwrap();
+    let mut command = server.command("session");
+    command.stdout(write);
+    // Holds stdin open to the end.
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let request = serde_json::to_vec(&server.request("x")).unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), &[&request[..], b"\n"].concat()).unwrap();
+    let process = reports.pid("command");
+    drop(read);
+    process.wait();
+    let stdin = child.stdin.take();
+    child.wait().unwrap();
+    drop(stdin);
+}
+
+#[test]
+fn who_ignores_sigterm_is_killed_after_three_seconds() {
+    let server = Server::new();
+    server.session(
+        "x",
+        "trap '' TERM HUP INT\nsh -c 'echo \"stopped $$\" >>\"$REPORTS\"; kill -STOP $$; sleep 1000' &\n\
+         echo \"command $$\" >>\"$REPORTS\"; while :; do sleep 1000; done",
+    );
+    let reports = server.reports();
+    let mut running = server.start(&server.request("x"));
+    running.started();
+    let first = reports.next();
+    assert!(first.starts_with("Xsession"));
+    let processes = [reports.next(), reports.next()]
+        .map(|line| crate::harness::Process::of(line.split_once(' ').unwrap().1.parse().unwrap()));
+    let begin = Instant::now();
+    running.close_stdin();
+    assert_eq!(running.ended(), (137, false, vec![]));
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}");
+    assert!(processes.iter().all(crate::harness::Process::has_ended));
+}
+
+#[test]
+fn two_sessions_of_one_user_are_independent() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nwait"));
+    let reports = server.reports();
+    let mut one = server.start(&server.request("x"));
+    one.started();
+    let of_one = members(&reports);
+    let mut two = server.start(&server.request("x"));
+    two.started();
+    let of_two = members(&reports);
+    one.close_stdin();
+    one.ended();
+    assert!(of_one.iter().all(crate::harness::Process::has_ended));
+    assert!(of_two.iter().all(|p| !p.has_ended()), "the other session was touched");
+    two.close_stdin();
+    two.ended();
+    assert!(of_two.iter().all(crate::harness::Process::has_ended));
+}
+
+#[test]
+fn the_next_session_ends_what_a_killed_helper_left() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nwait"));
+    server.session("xy", "exit 0");
+    let reports = server.reports();
+    let mut killed = server.start(&server.request("x"));
+    killed.started();
+    let members = members(&reports);
+    // Names from FAMILY: the one without our environment cannot be known to a later helper.
+    let bare = std::fs::read(format!("/proc/{}/environ", members[0].pid)).is_ok();
+    assert!(bare);
+    let marked: Vec<_> = members
+        .into_iter()
+        .filter(|p| {
+            let environment = std::fs::read(format!("/proc/{}/environ", p.pid)).unwrap();
+            let marked = String::from_utf8_lossy(&environment).contains("LDM_SESSION_TOKEN=");
+            if !marked {
+                // Cleaned up here, since nobody else will.
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(p.pid), Signal::SIGKILL).unwrap();
+            }
+            marked
+        })
+        .collect();
+    assert_eq!(marked.len(), 3);
+    killed.signal(Signal::SIGKILL);
+    killed.wait();
+    let next = server.start(&server.request("xy"));
+    next.started();
+    assert!(marked.iter().all(crate::harness::Process::has_ended), "ended before the next session starts");
+    next.ended();
+}

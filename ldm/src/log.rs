@@ -1,0 +1,214 @@
+//! The log of the daemon, of the session worker and of `ldm login`.
+//!
+//! Only `tracing` events of our own crates arrive here. There is deliberately no bridge from the `log` crate: at its most
+//! verbose level russh writes packets there, and with them answers.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Where journald listens.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Where syslog listens.
+const SYSLOG: &str = "/dev/log";
+/// Facility `daemon` of syslog(3).
+const FACILITY: u8 = 3 << 3;
+
+/// Where to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The journal where there is one and nobody watches standard error on a terminal, else standard error.
+    Journal,
+    /// `/dev/log` (`LDM_SYSLOG`), or what [`Target::Journal`] would give where nobody listens there.
+    Syslog,
+    /// Standard error, for a person.
+    Stderr,
+    /// Standard error, read by the daemon, which writes it to the log: each line begins with its level as `<N>`.
+    Daemon,
+}
+
+/// Opens the log, once in a process. `level` is `LDM_LOGLEVEL`, 0 to 7 as in syslog(3).
+pub fn init(target: Target, level: u8) {
+    let filter = filter(level);
+    let registry = tracing_subscriber::registry();
+    // A second call finds the log open already, which is what it wanted.
+    let _ = match open(target) {
+        Sink::Journal(layer) => registry.with(layer.with_filter(filter)).try_init(),
+        Sink::Stderr => {
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(Unpanicking);
+            registry.with(layer.with_filter(filter)).try_init()
+        }
+        Sink::Marked(sink) => {
+            let layer = tracing_subscriber::fmt::layer()
+                .with_target(false)
+                .with_level(false)
+                .without_time()
+                .with_ansi(false)
+                .with_writer(sink);
+            registry.with(layer.with_filter(filter)).try_init()
+        }
+    };
+}
+
+fn filter(level: u8) -> LevelFilter {
+    match level {
+        0..=3 => LevelFilter::ERROR,
+        4 => LevelFilter::WARN,
+        5 | 6 => LevelFilter::INFO,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+enum Sink {
+    Journal(tracing_journald::Layer),
+    Stderr,
+    Marked(Marked),
+}
+
+fn open(target: Target) -> Sink {
+    match target {
+        Target::Stderr => Sink::Stderr,
+        Target::Daemon => Sink::Marked(Marked::Stderr),
+        Target::Syslog => {
+            let socket = UnixDatagram::unbound().and_then(|s| s.connect(SYSLOG).map(|()| s));
+            socket.map_or_else(|_| open(Target::Journal), |socket| Sink::Marked(Marked::Syslog(socket)))
+        }
+        Target::Journal if io::stderr().is_terminal() || !Path::new(JOURNAL).exists() => Sink::Stderr,
+        Target::Journal => match tracing_journald::layer() {
+            Ok(layer) => {
+                Sink::Journal(layer.with_syslog_identifier("ldm".to_owned()).with_field_prefix(Some("LDM".to_owned())))
+            }
+            Err(_) => Sink::Stderr,
+        },
+    }
+}
+
+/// The level of an event in the numbers of syslog(3).
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// Standard error whose end is nobody's problem: a log that cannot be written must not end a seat.
+#[derive(Debug, Clone, Copy)]
+struct Unpanicking;
+
+impl Write for Unpanicking {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Unpanicking {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+/// Lines that carry their level as a mark.
+#[derive(Debug)]
+enum Marked {
+    Stderr,
+    Syslog(UnixDatagram),
+}
+
+struct Line<'a> {
+    sink: &'a Marked,
+    severity: u8,
+}
+
+impl Write for Line<'_> {
+    /// `fmt` writes one event with one call.
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let severity = self.severity;
+        match self.sink {
+            Marked::Stderr => {
+                let mut line = format!("<{severity}>").into_bytes();
+                line.extend_from_slice(buf);
+                let _ = io::stderr().write_all(&line);
+            }
+            Marked::Syslog(socket) => {
+                let mut line = format!("<{}>ldm[{}]: ", FACILITY | severity, std::process::id()).into_bytes();
+                line.extend_from_slice(buf.trim_ascii_end());
+                let _ = socket.send(&line);
+            }
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Marked {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { sink: self, severity: 6 }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        Line { sink: self, severity: severity(*meta.level()) }
+    }
+}
+
+/// An error with its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syslog_levels() {
+        assert_eq!(
+            [0, 3, 4, 6, 7].map(filter),
+            [LevelFilter::ERROR, LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::TRACE]
+        );
+    }
+
+    #[test]
+    fn syslog_lines_are_one_datagram_each() {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_target(false)
+            .with_level(false)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(Marked::Syslog(ours));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(part = "x11", "gone"));
+        let mut buffer = [0; 200];
+        let n = theirs.recv(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+        assert_eq!(text, format!("<28>ldm[{}]: gone part=\"x11\"", std::process::id()));
+    }
+}

@@ -1,0 +1,127 @@
+//! The seat: one display, and whoever logs in there. Runs in the daemon, as root or as the one user of a developer's desktop.
+//!
+//! [`Seat`] is a plain value that turns [`Event`]s into [`Action`]s: no I/O, no clock, no task. [`run`] feeds it from one
+//! bounded queue and carries its actions out. What comes from the greeter (user `ldm-greeter`) and from the session worker
+//! (user `ldm`) is bounded and checked here again: neither is trusted, only what they may ask for is done.
+
+mod backoff;
+mod choice;
+mod login;
+mod machine;
+mod run;
+#[cfg(test)]
+mod tests;
+mod worker_link;
+
+use ldm_protocol::Failure;
+use ldm_protocol::greetd::{Request, Response};
+use ldm_protocol::helper::SessionEntry;
+
+pub use choice::Choice;
+pub use machine::{Seat, State};
+pub use run::{Options, SetupError, run};
+
+use crate::worker::protocol;
+
+/// What the configuration and the command line decide about a seat's behaviour.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// This client's name.
+    pub hostname: String,
+    /// `LDM_SERVER`'s first, for the greeter to show.
+    pub server: String,
+    /// `LDM_SESSION`.
+    pub session: Option<String>,
+    /// `LDM_FORCE_SESSION`.
+    pub force_session: Option<String>,
+    /// `LDM_LANGUAGE`.
+    pub language: Option<String>,
+    /// `LDM_FORCE_LANGUAGE`.
+    pub force_language: Option<String>,
+    /// The display is not ours (`--display`): it is never stopped, and when it ends, so do we.
+    pub attached: bool,
+    /// `--once`.
+    pub once: bool,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Begin: the first event.
+    Start,
+    /// The X server accepts clients.
+    DisplayReady,
+    /// The X server has ended, or could not be started.
+    DisplayExited(String),
+    /// The greeter has ended, or could not be started.
+    GreeterExited(String),
+    /// The greeter asks.
+    Request(Request),
+    /// The greeter has closed its connection.
+    LinkClosed,
+    /// The greeter broke the protocol; its connection is closed already.
+    LinkBroken(String),
+    /// The session worker of this number says something.
+    Worker(u64, protocol::Event),
+    /// The session worker of this number is gone.
+    WorkerExited(u64),
+    /// The time of [`Seat::deadline`] has come.
+    Tick,
+    /// We have been asked to end.
+    Shutdown,
+}
+
+/// Something is to be done. Each is answered by the event it leads to, failures included.
+#[derive(Debug)]
+pub enum Action {
+    /// Start the X server, or attach to the one that runs.
+    StartDisplay,
+    /// End the X server; [`Event::DisplayExited`] follows.
+    StopDisplay,
+    /// Start the greeter.
+    StartGreeter,
+    /// Ask the greeter to end.
+    TerminateGreeter,
+    /// End the greeter.
+    KillGreeter,
+    /// Answer the greeter's oldest unanswered request.
+    Reply(Response),
+    /// Close the connection to the greeter.
+    CloseLink,
+    /// Write the `.desktop` files of these sessions for foreign greeters.
+    PublishSessions(Vec<SessionEntry>),
+    /// Start a session worker of this number and have it connect.
+    StartWorker(u64),
+    /// Send to the worker.
+    Tell(protocol::Command),
+    /// Have the worker start the session.
+    StartSession(Choice),
+    /// Let go of the worker: it ends its connection and then itself.
+    DropWorker,
+    /// Something failed, for the log.
+    Failed(String),
+    /// Everything has ended; leave with this status.
+    Exit(u8),
+}
+
+/// Exit status: the display could not be kept.
+pub const EXIT_DISPLAY: u8 = 3;
+/// Exit status: the one session (`--once`) failed.
+pub const EXIT_SESSION: u8 = 4;
+
+/// An error answer to the greeter that ends its login.
+fn refusal(failure: Failure) -> Response {
+    use ldm_protocol::FailureKind;
+    use ldm_protocol::greetd::ErrorType;
+    let error_type = if failure.kind == FailureKind::Denied { ErrorType::AuthError } else { ErrorType::Error };
+    Response::Error { error_type, description: failure.to_string(), failure: Some(failure) }
+}
+
+/// An error answer to a request that makes no sense now; for developers of greeters.
+fn misuse(description: &str) -> Response {
+    Response::Error {
+        error_type: ldm_protocol::greetd::ErrorType::Error,
+        description: description.to_owned(),
+        failure: None,
+    }
+}

@@ -1,0 +1,328 @@
+//! What the server may do to us: answers to russh's callbacks.
+//!
+//! russh's own answers are yes to every channel the server opens; ours are no, except for X11 channels after an `x11-req` of
+//! ours was granted. Nothing the server asks for on its own (agent, forwards, sessions) exists here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ldm_protocol::{limits, text};
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::sync::{mpsc, watch};
+
+use super::Reason;
+use super::channel::X11Stream;
+use super::host_key::HostKeys;
+use super::inbox::{Inbox, Verdict};
+
+/// X11 channels that may be open at once: as many clients as an X server takes by default (`-maxclients 256`).
+pub const MAX_X11_CHANNELS: usize = 256;
+
+/// Banners kept for the user; a server that sends more is not worth reading.
+const BANNERS: usize = 16;
+
+/// Why the connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server rejected the last method and knows no other that we know.
+    NoMoreMethods,
+    /// For the log.
+    Lost(String),
+}
+
+/// What the handler and the connection's other parts have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    channels: Mutex<HashMap<ChannelId, Arc<Inbox>>>,
+    held: Arc<AtomicUsize>,
+    x11: Mutex<Option<mpsc::Sender<X11Stream>>>,
+    x11_open: AtomicUsize,
+    ended: watch::Sender<Option<End>>,
+    refused: Mutex<Option<Reason>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            channels: Mutex::default(),
+            held: Arc::default(),
+            x11: Mutex::default(),
+            x11_open: AtomicUsize::new(0),
+            ended: watch::Sender::new(None),
+            refused: Mutex::default(),
+        })
+    }
+
+    /// The account of a channel; made at first sight.
+    pub(super) fn inbox(&self, id: ChannelId) -> Arc<Inbox> {
+        Arc::clone(lock(&self.channels).entry(id).or_insert_with(|| Inbox::new(&self.held)))
+    }
+
+    fn known(&self, id: ChannelId) -> Option<Arc<Inbox>> {
+        lock(&self.channels).get(&id).cloned()
+    }
+
+    pub(super) fn forget(&self, id: ChannelId) {
+        if let Some(inbox) = lock(&self.channels).remove(&id) {
+            inbox.abandon();
+        }
+    }
+
+    pub(super) fn x11_closed(&self) {
+        self.x11_open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Waits for the end of the connection.
+    pub(super) async fn ended(&self) -> End {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await {
+            Ok(end) => end.clone(),
+            Err(_) => None,
+        }
+        .unwrap_or_else(|| End::Lost("ended".to_owned()))
+    }
+
+    /// Why the host key was refused, if it was.
+    pub(super) fn refused(&self) -> Option<Reason> {
+        lock(&self.refused).take()
+    }
+
+    fn end(&self, end: End) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(end);
+            first
+        });
+        *lock(&self.x11) = None;
+        for inbox in lock(&self.channels).values() {
+            inbox.set_closed();
+        }
+    }
+}
+
+/// What a callback ends the connection with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandlerError {
+    /// russh's own finding.
+    #[error(transparent)]
+    Protocol(#[from] russh::Error),
+    /// See [`Shared::refused`].
+    #[error("host key refused")]
+    HostKey,
+}
+
+pub(super) struct Handler {
+    shared: Arc<Shared>,
+    keys: HostKeys,
+    banners: mpsc::Sender<String>,
+}
+
+impl Handler {
+    pub(super) fn new(shared: Arc<Shared>, keys: HostKeys) -> (Self, mpsc::Receiver<String>) {
+        let (banners, receiver) = mpsc::channel(BANNERS);
+        (Self { shared, keys, banners }, receiver)
+    }
+
+    async fn arrived(&self, id: ChannelId, bytes: usize, session: &mut Session) -> Result<(), HandlerError> {
+        let Some(inbox) = self.shared.known(id) else { return Ok(()) };
+        if inbox.arrived(bytes).await == Verdict::Close {
+            tracing::warn!("channel {}: closed, because nobody reads it and the buffers are full", id.number());
+            session.close(id)?;
+            inbox.set_closed();
+            self.shared.forget(id);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        // Also when the task was ended without a word, or panicked.
+        self.shared.end(End::Lost("connection task ended".to_owned()));
+    }
+}
+
+async fn refuse(kind: &str, reply: ChannelOpenHandle) -> Result<(), HandlerError> {
+    tracing::warn!("the server wanted to open a channel that nobody asked for ({kind}): refused");
+    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
+}
+
+impl client::Handler for Handler {
+    type Error = HandlerError;
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), HandlerError> {
+        let _ = self.banners.try_send(text::sanitise(banner, limits::PROMPT));
+        Ok(())
+    }
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, HandlerError> {
+        match self.keys.check(presented) {
+            Ok(()) => Ok(true),
+            Err(reason) => {
+                *lock(&self.shared.refused) = Some(reason);
+                Err(HandlerError::HostKey)
+            }
+        }
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), HandlerError> {
+        self.arrived(id, data.len(), session).await
+    }
+
+    async fn extended_data(
+        &mut self,
+        id: ChannelId,
+        _ext: u32,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        self.arrived(id, data.len(), session).await
+    }
+
+    async fn channel_success(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
+        // Here and not where the reply is awaited: the first X11 channel may come in the same segment as this reply.
+        if let Some(streams) = self.shared.known(id).and_then(|inbox| inbox.answered_x11()) {
+            *lock(&self.shared.x11) = Some(streams);
+        }
+        Ok(())
+    }
+
+    async fn channel_failure(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
+        if let Some(inbox) = self.shared.known(id) {
+            inbox.answered_x11();
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
+        if let Some(inbox) = self.shared.known(id) {
+            inbox.set_closed();
+        }
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let Some(streams) = lock(&self.shared.x11).clone() else { return refuse("x11", reply).await };
+        let Ok(place) = streams.try_reserve() else {
+            tracing::warn!("an X11 channel was refused: its receiver is gone or behind");
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        if self.shared.x11_open.fetch_add(1, Ordering::AcqRel) >= MAX_X11_CHANNELS {
+            self.shared.x11_closed();
+            tracing::warn!("an X11 channel was refused: {MAX_X11_CHANNELS} are open");
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        reply.accept().await;
+        place.send(X11Stream::new(channel, &self.shared));
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("forwarded-tcpip", reply).await
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("forwarded-streamlocal", reply).await
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("auth-agent", reply).await
+    }
+
+    async fn should_accept_unknown_server_channel(&mut self, _: ChannelId, _: &str) -> bool {
+        false
+    }
+
+    async fn server_channel_open_unknown(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("unknown type", reply).await
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("session", reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("direct-tcpip", reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), HandlerError> {
+        refuse("direct-streamlocal", reply).await
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<HandlerError>) -> Result<(), HandlerError> {
+        let (end, result) = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                let message = text::sanitise_line(&info.message, limits::LOG_TAIL_LINE);
+                (End::Lost(format!("the server says: {message}")), Ok(()))
+            }
+            DisconnectReason::Error(HandlerError::Protocol(russh::Error::NoAuthMethod)) => {
+                (End::NoMoreMethods, Err(HandlerError::Protocol(russh::Error::NoAuthMethod)))
+            }
+            DisconnectReason::Error(error) => (End::Lost(error.to_string()), Err(error)),
+        };
+        self.shared.end(end);
+        result
+    }
+}

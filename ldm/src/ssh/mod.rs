@@ -1,0 +1,234 @@
+//! The SSH connection of one login: host keys, authentication, exec channels, forwarded X11 channels.
+//!
+//! Runs in the session worker as user `ldm` (or under the user's own uid in `ldm login`). Everything the server sends is
+//! hostile, also after its host key was found to be good: a server may be taken over, a client must not be.
+//!
+//! | module | |
+//! |---|---|
+//! | `target` | which server |
+//! | `connect`, `link`, `algorithms` | TCP, key exchange |
+//! | `host_key`, `known_hosts` | whether it is that server |
+//! | `authenticate` | who we are |
+//! | `handler` | what the server may do to us |
+//! | `channel`, `inbox` | byte streams, and what is held of them |
+//!
+//! Round trips from the last answer to the running command: two for keyboard-interactive, one to open the channel, half a
+//! one for the requests, which go out together.
+
+mod algorithms;
+mod authenticate;
+mod channel;
+mod connect;
+mod error;
+mod handler;
+mod host_key;
+mod inbox;
+mod known_hosts;
+mod link;
+mod target;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
+use russh::{ChannelOpenFailure, Disconnect};
+use tokio::sync::mpsc;
+
+pub use channel::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout, X11Request, X11Stream};
+pub use connect::connect;
+pub use error::{Reason, SshError};
+pub use handler::MAX_X11_CHANNELS;
+pub use target::Target;
+
+use crate::auth::Conversation;
+use handler::{End, Handler, Shared};
+use link::Monitor;
+
+/// For saying goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Largest private key file.
+const MAX_KEY_FILE: usize = 64 * 1024;
+
+/// Whom to trust.
+#[derive(Debug, Clone, Default)]
+pub struct HostKeyPolicy {
+    /// Known-hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"), all are read; missing ones are empty.
+    pub known_hosts: Vec<PathBuf>,
+    /// Trust on first use: the key of a host nobody knows is appended here. `None`: it is refused.
+    pub trust_first_use: Option<PathBuf>,
+}
+
+/// An SSH connection whose host key is good. Dropping it cuts it, whatever else still uses it.
+pub struct Connection {
+    server: String,
+    handle: Handle<Handler>,
+    shared: Arc<Shared>,
+    monitor: Monitor,
+    banners: mpsc::Receiver<String>,
+}
+
+impl Connection {
+    fn new(
+        target: &Target,
+        handle: Handle<Handler>,
+        shared: Arc<Shared>,
+        monitor: Monitor,
+        banners: mpsc::Receiver<String>,
+    ) -> Self {
+        Self { server: target.name.clone(), handle, shared, monitor, banners }
+    }
+
+    /// The server's name as configured.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The address of this client, as its own system has it.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.monitor.local_address()
+    }
+
+    /// Authenticates: keyboard-interactive, else `password`. After any error the connection is of no more use.
+    ///
+    /// # Errors
+    /// [`Reason::Denied`] is the only one that a new attempt with other answers can change.
+    pub async fn authenticate<C: Conversation>(&mut self, user: &str, conversation: &mut C) -> Result<(), SshError> {
+        let login = authenticate::Login {
+            handle: &mut self.handle,
+            shared: &self.shared,
+            monitor: &self.monitor,
+            banners: &mut self.banners,
+            user,
+            conversation,
+        };
+        login.run().await.map_err(|reason| SshError::new(&self.server, reason))
+    }
+
+    /// Authenticates with the private key in this file (no passphrase).
+    ///
+    /// # Errors
+    /// [`Reason::BadKey`], [`Reason::Denied`], [`Reason::Lost`].
+    pub async fn authenticate_key(&mut self, user: &str, key: &Path) -> Result<(), SshError> {
+        self.try_key(user, key).await.map_err(|reason| SshError::new(&self.server, reason))
+    }
+
+    async fn try_key(&mut self, user: &str, path: &Path) -> Result<(), Reason> {
+        let bad = |why: String| Reason::BadKey(format!("{}: {why}", path.display()));
+        let key = read_key(path).map_err(|error| bad(error.to_string()))?;
+        let key = decode_secret_key(&key, None).map_err(|error| bad(error.to_string()))?;
+        let lost = |_| Reason::Lost("the connection ended".to_owned());
+        let hash = match key.algorithm() {
+            Algorithm::Rsa { .. } => match self.handle.best_supported_rsa_hash().await.map_err(lost)? {
+                Some(Some(hash)) => Some(hash),
+                // The server has not said, or only knows SHA-1, which we do not.
+                _ => Some(HashAlg::Sha512),
+            },
+            _ => None,
+        };
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+        match self.handle.authenticate_publickey(user, key).await.map_err(lost)? {
+            AuthResult::Success => Ok(()),
+            AuthResult::Failure { .. } if self.handle.is_closed() => Err(self.why_lost().await),
+            AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => Err(self.why_lost().await),
+            AuthResult::Failure { .. } => Err(Reason::Denied),
+        }
+    }
+
+    /// Runs a command through the user's shell on the server. With `x11`, its windows come as [`X11Stream`]s; both requests
+    /// go out together.
+    ///
+    /// # Errors
+    /// [`Reason::NoX11`], [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn exec(&self, command: &str, x11: Option<X11Request>) -> Result<Exec, SshError> {
+        self.exec_with_input(command, x11, &[]).await
+    }
+
+    /// [`Connection::exec`] with the start of standard input, which goes out with the request: the command has it a round trip
+    /// sooner.
+    ///
+    /// # Errors
+    /// As for [`Connection::exec`].
+    pub async fn exec_with_input(
+        &self,
+        command: &str,
+        x11: Option<X11Request>,
+        input: &[u8],
+    ) -> Result<Exec, SshError> {
+        let result = match self.handle.channel_open_session().await {
+            Ok(channel) => channel::exec(channel, &self.shared, command, x11, input).await,
+            Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
+            Err(_) => Err(Reason::Lost(String::new())),
+        };
+        match result {
+            Ok(exec) => Ok(exec),
+            Err(Reason::Lost(_)) => Err(SshError::new(&self.server, self.why_lost().await)),
+            Err(reason) => Err(SshError::new(&self.server, reason)),
+        }
+    }
+
+    /// Waits until the connection is gone, for whatever reason. May be called any number of times, also concurrently.
+    pub async fn closed(&self) -> SshError {
+        SshError::new(&self.server, lost(self.shared.ended().await))
+    }
+
+    /// Says goodbye and ends the connection.
+    pub async fn close(self) {
+        let goodbye = async {
+            if self.handle.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
+                self.shared.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    async fn why_lost(&self) -> Reason {
+        match tokio::time::timeout(GOODBYE, self.shared.ended()).await {
+            Ok(End::NoMoreMethods) => Reason::Denied,
+            Ok(end) => lost(end),
+            Err(_) => Reason::Lost("unknown".to_owned()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // russh ends when the last sender is gone, and every stream of a channel is one.
+        self.monitor.sever();
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+fn lost(end: End) -> Reason {
+    match end {
+        End::NoMoreMethods => Reason::NoMethod,
+        End::Lost(why) => Reason::Lost(why),
+    }
+}
+
+/// The server's own text is not kept by russh.
+fn open_failure(why: &ChannelOpenFailure) -> &'static str {
+    match why {
+        ChannelOpenFailure::AdministrativelyProhibited => "the server prohibits sessions",
+        ChannelOpenFailure::ResourceShortage => "the server has no room for another session",
+        _ => "the server cannot open a session",
+    }
+}
+
+fn read_key(path: &Path) -> std::io::Result<zeroize::Zeroizing<String>> {
+    use std::io::Read;
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_KEY_FILE + 1));
+    std::fs::File::open(path)?.take(MAX_KEY_FILE as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_KEY_FILE {
+        return Err(std::io::Error::other("too large for a private key"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,77 @@
+//! The operating system: starting processes, users, and what protects a process that holds secrets.
+//!
+//! Used by the daemon (root, or the one user it runs under) and by the session worker (user `ldm`). Apart from the PAM
+//! binding this is the only module with `unsafe`, and the only one that starts processes or changes users.
+
+mod account;
+mod spawn;
+
+use std::ffi::c_int;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::{fs, io};
+
+use nix::libc;
+
+pub use account::{Account, AccountError};
+pub use spawn::{Child, Output, Spawn, SpawnError};
+
+/// Where this program is, whatever has happened to its path since it started.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Whether this process may change users, start an X server on a VT and so on.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// The user this process runs as.
+pub fn uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// This machine's name, or an empty text where it has none.
+pub fn hostname() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+/// Keeps this process's memory out of core files and away from other processes of the same user. Call it first thing in
+/// every process that sees an answer.
+///
+/// There is no `mlockall`: an answer lives for milliseconds in buffers that are wiped, and locking everything would double
+/// the resident memory of a process with a TLS-sized crypto library in it.
+pub fn harden() -> io::Result<()> {
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
+    // SAFETY: PR_SET_DUMPABLE takes one integer and touches no memory of ours.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Files made from here on are for their owner alone.
+pub fn private_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+}
+
+/// Takes over the descriptor that [`Spawn::fd`] gave this process. Call it once for each number, at the start.
+pub fn inherited_fd(number: c_int) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: F_SETFD takes an integer; a number that is not open gives EBADF and nothing else.
+    #[allow(unsafe_code)]
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open (checked above), and the caller promises to take each inherited number once.
+    #[allow(unsafe_code)]
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Gives `path` to this user and their group, if we are root. Symbolic links are not followed.
+pub fn give_to(path: &std::path::Path, account: &Account) -> io::Result<()> {
+    if is_root() { std::os::unix::fs::lchown(path, Some(account.uid), Some(account.gid)) } else { Ok(()) }
+}
+
+/// Sets `path`'s permission bits.
+pub fn set_mode(path: &std::path::Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}

@@ -1,0 +1,575 @@
+//! Starting a program: with nothing inherited that was not asked for.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString, c_int, c_uint};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use ldm_protocol::text;
+use nix::libc;
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::Account;
+
+/// Longest line of a child's output that reaches the log; the rest of the line is dropped.
+const LINE: usize = 1024;
+
+/// Where a child's standard output and error go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Into our log, line by line, sanitised and bounded.
+    Log,
+    /// Wherever ours go.
+    Inherit,
+    /// Nowhere.
+    Null,
+}
+
+/// A program could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} cannot be started")]
+pub struct SpawnError {
+    /// The program, as configured.
+    pub program: String,
+    /// Why: not found, not executable, user change refused.
+    pub source: io::Error,
+}
+
+/// A program to be started.
+///
+/// The child gets the environment and the descriptors named here and nothing else, standard input is `/dev/null`, and it
+/// leads a session of its own unless [`Spawn::same_group`] says otherwise. The user is changed between `fork` and `exec`,
+/// never in this process, so threads do not matter.
+#[derive(Debug)]
+pub struct Spawn {
+    program: OsString,
+    arg0: Option<OsString>,
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    fds: Vec<(RawFd, OwnedFd)>,
+    output: Output,
+    account: Option<Account>,
+    cwd: Option<PathBuf>,
+    umask: Option<u32>,
+    own_group: bool,
+    die_with_us: bool,
+}
+
+impl Spawn {
+    /// A program by path, or by name to be found in the `PATH` that the child is given.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arg0: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            fds: Vec::new(),
+            output: Output::Log,
+            account: None,
+            cwd: None,
+            umask: None,
+            own_group: true,
+            die_with_us: false,
+        }
+    }
+
+    /// This program again, in a fresh process image that inherits no runtime.
+    pub fn this_program() -> Self {
+        let mut spawn = Self::new(super::THIS_PROGRAM);
+        spawn.arg0 = Some("ldm".into());
+        spawn
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of the child's otherwise empty environment.
+    #[must_use]
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.insert(key.as_ref().to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Sets variables of the child's otherwise empty environment.
+    #[must_use]
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.env.extend(vars.into_iter().map(|(k, v)| (k.as_ref().to_owned(), v.as_ref().to_owned())));
+        self
+    }
+
+    /// Passes our own value of these variables on, where we have one.
+    #[must_use]
+    pub fn env_from_ours(self, keys: &[&str]) -> Self {
+        let vars: Vec<_> = keys.iter().filter_map(|k| std::env::var_os(k).map(|v| (*k, v))).collect();
+        self.envs(vars)
+    }
+
+    /// Gives the child this descriptor as its number `number` (3 or more).
+    #[must_use]
+    pub fn fd(mut self, number: RawFd, fd: OwnedFd) -> Self {
+        self.fds.push((number, fd));
+        self
+    }
+
+    /// Where its output goes; [`Output::Log`] by default.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Runs it as this user. Needs root unless it is the user we are.
+    #[must_use]
+    pub fn account(mut self, account: &Account) -> Self {
+        self.account = Some(account.clone());
+        self
+    }
+
+    /// Its working directory; `/` by default, so that no mount is kept busy.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
+        self.cwd = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Its file mode creation mask.
+    #[must_use]
+    pub fn umask(mut self, mask: u32) -> Self {
+        self.umask = Some(mask);
+        self
+    }
+
+    /// Stays in our session and process group: signals to our group reach it too.
+    #[must_use]
+    pub fn same_group(mut self) -> Self {
+        self.own_group = false;
+        self
+    }
+
+    /// The kernel kills it (SIGTERM) when the thread that starts it ends, however that ends. Start it from a thread that
+    /// lives as long as the process.
+    #[must_use]
+    pub fn die_with_us(mut self) -> Self {
+        self.die_with_us = true;
+        self
+    }
+
+    /// Starts it. Must be called inside a tokio runtime.
+    pub fn start(self) -> Result<Child, SpawnError> {
+        let program = self.program.to_string_lossy().into_owned();
+        let own_group = self.own_group;
+        let name = self.log_name();
+        match self.start_inner() {
+            Ok(mut inner) => {
+                let mut readers = Vec::new();
+                if let Some(out) = inner.stdout.take() {
+                    readers.push(tokio::spawn(log_lines(name.clone(), out)));
+                }
+                if let Some(err) = inner.stderr.take() {
+                    readers.push(tokio::spawn(log_lines(name.clone(), err)));
+                }
+                let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+                tracing::debug!(program = %name, pid, "started");
+                Ok(Child { inner, name, pid, own_group, status: None, readers })
+            }
+            Err(source) => Err(SpawnError { program, source }),
+        }
+    }
+
+    fn log_name(&self) -> String {
+        let path = self.arg0.as_deref().unwrap_or(&self.program);
+        let base = Path::new(path).file_name().unwrap_or(path).to_string_lossy().into_owned();
+        match (&self.arg0, self.args.first()) {
+            (Some(_), Some(subcommand)) => format!("{base} {}", subcommand.to_string_lossy()),
+            _ => base,
+        }
+    }
+
+    fn start_inner(self) -> io::Result<tokio::process::Child> {
+        let highest = self.fds.iter().map(|(number, _)| *number).max().unwrap_or(2);
+        if self.fds.iter().any(|(number, _)| *number <= 2) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // std's own pipe, which reports a failed exec, must not get a number that the child will overwrite.
+        let mut placeholders = Vec::new();
+        loop {
+            let file = File::open("/dev/null")?;
+            if file.as_raw_fd() > highest {
+                break;
+            }
+            placeholders.push(file);
+        }
+        let sources = self
+            .fds
+            .iter()
+            .map(|(number, fd)| Ok((duplicate_above(fd, highest)?, *number)))
+            .collect::<io::Result<Vec<_>>>()?;
+
+        let mut command = std::process::Command::new(&self.program);
+        if let Some(arg0) = &self.arg0 {
+            std::os::unix::process::CommandExt::arg0(&mut command, arg0);
+        }
+        command.args(&self.args).env_clear().envs(&self.env).stdin(Stdio::null());
+        command.current_dir(self.cwd.as_deref().unwrap_or(Path::new("/")));
+        let stdio = || match self.output {
+            Output::Log => Stdio::piped(),
+            Output::Inherit => Stdio::inherit(),
+            Output::Null => Stdio::null(),
+        };
+        command.stdout(stdio()).stderr(stdio());
+
+        let mut child = InChild {
+            descriptors: sources.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)).collect(),
+            to_close: gaps(sources.iter().map(|(_, number)| *number).collect()),
+            // A process that is not root can only stay what it is; setgroups would be refused.
+            account: self.account.as_ref().filter(|a| super::is_root() || !a.is_current()).cloned(),
+            umask: self.umask,
+            own_group: self.own_group,
+            die_with: self.die_with_us.then(nix::unistd::getpid),
+        };
+        // SAFETY: `InChild::prepare` makes only system calls that are async-signal-safe and allocates nothing.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut command, move || child.prepare());
+        }
+        let spawned = tokio::process::Command::from(command).kill_on_drop(true).spawn();
+        drop(placeholders);
+        spawned
+    }
+}
+
+/// A copy of `fd` with a number over `highest`, closed on exec.
+fn duplicate_above(fd: &OwnedFd, highest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes an open descriptor and an integer.
+    #[allow(unsafe_code)]
+    let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, highest + 1) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fcntl has just made this descriptor, nobody else knows it.
+    #[allow(unsafe_code)]
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// The ranges of descriptors from 3 on that are not in `numbers`.
+fn gaps(mut numbers: Vec<RawFd>) -> Vec<(c_uint, c_uint)> {
+    numbers.sort_unstable();
+    let mut from = 3;
+    let mut out = Vec::new();
+    for number in numbers.into_iter().filter_map(|n| c_uint::try_from(n).ok()) {
+        if from < number {
+            out.push((from, number - 1));
+        }
+        from = number + 1;
+    }
+    out.push((from, c_uint::MAX));
+    out
+}
+
+/// What happens in the child between `fork` and `exec`. Everything is computed before; here are only system calls.
+struct InChild {
+    descriptors: Vec<(RawFd, RawFd)>,
+    to_close: Vec<(c_uint, c_uint)>,
+    account: Option<Account>,
+    umask: Option<u32>,
+    own_group: bool,
+    die_with: Option<nix::unistd::Pid>,
+}
+
+#[allow(unsafe_code)]
+impl InChild {
+    fn prepare(&mut self) -> io::Result<()> {
+        // SAFETY: in all of this block: plain system calls with integers, or with pointers into vectors that live in the
+        // parent's memory image and are not changed by anyone.
+        unsafe {
+            if self.own_group {
+                check(libc::setsid())?;
+            }
+            for &(from, to) in &self.descriptors {
+                check(libc::dup2(from, to))?;
+            }
+            for &(first, last) in &self.to_close {
+                // Not closed but marked: std's pipe for the error of exec is among them.
+                if libc::close_range(first, last, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) < 0 {
+                    mark_one_by_one(first, last);
+                }
+            }
+            if let Some(mask) = self.umask {
+                libc::umask(mask);
+            }
+            if let Some(account) = &self.account {
+                check(libc::setgroups(account.groups.len(), account.groups.as_ptr()))?;
+                check(libc::setresgid(account.gid, account.gid, account.gid))?;
+                check(libc::setresuid(account.uid, account.uid, account.uid))?;
+                // Trust nothing: a kernel or a filter that says yes and does no must not leave us root.
+                let (mut real, mut effective, mut saved) = (0, 0, 0);
+                check(libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved))?;
+                let all = [real, effective, saved];
+                if all != [account.uid; 3] || (account.uid != 0 && libc::setuid(0) == 0) {
+                    return Err(io::Error::from_raw_os_error(libc::EPERM));
+                }
+            }
+            if let Some(parent) = self.die_with {
+                // After the change of user, which would clear it.
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
+                if libc::getppid() != parent.as_raw() {
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(result: c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// For kernels before 5.11, which do not know the flag.
+fn mark_one_by_one(first: c_uint, last: c_uint) {
+    for fd in first..=last.min(65_535) {
+        let Ok(fd) = c_int::try_from(fd) else { return };
+        // SAFETY: F_SETFD with an integer; a number that is not open gives EBADF.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+    }
+}
+
+/// A started program. Dropping it kills it and, if it leads one, its process group.
+#[derive(Debug)]
+pub struct Child {
+    inner: tokio::process::Child,
+    name: String,
+    pid: i32,
+    own_group: bool,
+    status: Option<ExitStatus>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Child {
+    /// Its process id, also that of its process group if it leads one.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its name in the log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until it has ended; what is left of its process group is then killed. May be called again, and dropped at any
+    /// await.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let status = self.inner.wait().await?;
+        // Its number cannot have been given away while members of the group live; without any this reaches nobody.
+        if self.own_group {
+            self.send(Signal::SIGKILL);
+        }
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// Sends a signal to it, and to its process group if it leads one. Nothing happens once it has ended.
+    pub fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            self.send(signal);
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        if self.pid <= 1 {
+            return;
+        }
+        let pid = nix::unistd::Pid::from_raw(self.pid);
+        let result =
+            if self.own_group { nix::sys::signal::killpg(pid, signal) } else { nix::sys::signal::kill(pid, signal) };
+        if let Err(error) = result.or_else(|e| if e == nix::Error::ESRCH { Ok(()) } else { Err(e) }) {
+            tracing::warn!(program = %self.name, pid = self.pid, %error, "cannot be signalled");
+        }
+    }
+
+    /// Ends it: SIGTERM, then SIGKILL if it is still there after `grace`.
+    pub async fn terminate(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        if let Ok(status) = tokio::time::timeout(grace, self.wait()).await {
+            return status;
+        }
+        tracing::warn!(program = %self.name, pid = self.pid, "did not end when asked to; killed");
+        self.signal(Signal::SIGKILL);
+        self.wait().await
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+        // Readers end by themselves with the pipe, unless a stranger holds it open.
+        if self.status.is_none() {
+            for reader in &self.readers {
+                reader.abort();
+            }
+        }
+    }
+}
+
+/// Copies a child's output into the log, line by line; never holds more than one bounded line.
+async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
+    let mut buffer = [0; 512];
+    let mut line = Vec::with_capacity(LINE);
+    loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(n) => n,
+        };
+        for &byte in buffer.iter().take(read) {
+            if byte == b'\n' {
+                log_line(&name, &line);
+                line.clear();
+            } else if line.len() < LINE {
+                line.push(byte);
+            }
+        }
+    }
+    log_line(&name, &line);
+}
+
+fn log_line(name: &str, line: &[u8]) {
+    // Our own programs mark a line's level as `<N>` (sd-daemon(3)); others may, too.
+    let (level, line) = match line {
+        [b'<', level @ b'0'..=b'7', b'>', rest @ ..] => (*level, rest),
+        _ => (b'6', line),
+    };
+    let text = text::sanitise_line(&String::from_utf8_lossy(line), LINE);
+    if text.is_empty() {
+        return;
+    }
+    match level {
+        b'0'..=b'3' => tracing::error!(program = name, "{text}"),
+        b'4' => tracing::warn!(program = name, "{text}"),
+        b'7' => tracing::debug!(program = name, "{text}"),
+        _ => tracing::info!(program = name, "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    /// Runs a shell with its fd 9 on a pipe and gives what it wrote there.
+    async fn run(spawn: impl FnOnce(Spawn) -> Spawn, script: &str) -> (ExitStatus, String) {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let shell = Spawn::new("/bin/sh").arg("-c").arg(script).env("PATH", "/usr/bin:/bin").fd(9, writer.into());
+        let mut child = spawn(shell).start().unwrap();
+        let status = tokio::time::timeout(Duration::from_secs(10), child.wait()).await.unwrap().unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        (status, text)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_inherited_that_was_not_given() {
+        // A descriptor that is not closed on exec, as a careless parent of ours would leave it.
+        let leaked = nix::unistd::dup(File::open("/dev/null").unwrap()).unwrap();
+        let (status, text) =
+            run(|s| s.env("A", "b c"), "env >&9; ls /proc/$$/fd >&9; readlink /proc/$$/fd/0 >&9").await;
+        assert!(status.success());
+        drop(leaked);
+        let lines: Vec<_> = text.lines().filter(|l| !l.starts_with("PWD=") && !l.starts_with("_=")).collect();
+        // 10 and above may be the shell's own.
+        let fds: Vec<_> = lines.iter().filter_map(|l| l.parse::<i32>().ok()).filter(|fd| *fd < 10).collect();
+        assert_eq!(fds, [0, 1, 2, 9]);
+        let rest: Vec<_> = lines.iter().filter(|l| l.parse::<i32>().is_err()).collect();
+        assert_eq!(rest, [&"A=b c", &"PATH=/usr/bin:/bin", &"/dev/null"]);
+    }
+
+    #[tokio::test]
+    async fn several_descriptors_may_swap_places() {
+        let (mut one, one_writer) = io::pipe().unwrap();
+        let (mut two, two_writer) = io::pipe().unwrap();
+        let (first, second) = (one_writer.as_raw_fd(), two_writer.as_raw_fd());
+        let (status, _) = run(
+            |s| s.fd(second, one_writer.into()).fd(first, two_writer.into()),
+            &format!("echo one >/proc/self/fd/{second}; echo two >/proc/self/fd/{first}"),
+        )
+        .await;
+        assert!(status.success());
+        let mut text = String::new();
+        one.read_to_string(&mut text).unwrap();
+        two.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn the_user_is_dropped_for_good() {
+        if !super::super::is_root() {
+            return;
+        }
+        let nobody = Account::find("nobody").unwrap();
+        let (status, text) =
+            run(|s| s.account(&nobody), "grep -E '^(Uid|Gid|Groups|CapEff)' /proc/self/status >&9").await;
+        assert!(status.success());
+        let (u, g) = (nobody.uid, nobody.gid);
+        let words: Vec<Vec<_>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["Uid:", &u.to_string(), &u.to_string(), &u.to_string(), &u.to_string()]);
+        assert_eq!(words[1], ["Gid:", &g.to_string(), &g.to_string(), &g.to_string(), &g.to_string()]);
+        assert_eq!(words[2], ["Groups:", &g.to_string()]);
+        assert_eq!(words[3], ["CapEff:", "0000000000000000"]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_exec_is_told_even_with_low_descriptors_taken() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let error = Spawn::new("/nonexistent/program").fd(3, writer.into()).start().unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+        assert_eq!(error.to_string(), "/nonexistent/program cannot be started");
+    }
+
+    #[tokio::test]
+    async fn terminate_ends_the_whole_group_even_if_it_will_not() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut child = Spawn::new("/bin/sh")
+            .arg("-c")
+            .arg("trap '' TERM; (while :; do /bin/sleep 1000; done) & echo up >&9; wait; while :; do wait; done")
+            .fd(9, writer.into())
+            .start()
+            .unwrap();
+        let mut up = [0; 3];
+        reader.read_exact(&mut up).unwrap();
+        let status = child.terminate(Duration::from_millis(50)).await.unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+        // The pipe closes once nobody of the group is left.
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+    }
+
+    #[test]
+    fn gaps_cover_everything_else() {
+        assert_eq!(gaps(vec![]), [(3, u32::MAX)]);
+        assert_eq!(gaps(vec![5, 3]), [(4, 4), (6, u32::MAX)]);
+        assert_eq!(gaps(vec![4]), [(3, 3), (5, u32::MAX)]);
+    }
+}

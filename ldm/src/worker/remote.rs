@@ -1,0 +1,161 @@
+//! One login on one server: connection, authentication, list of sessions, session. The worker and `ldm login` both use it.
+
+use std::time::Duration;
+
+use ldm_protocol::helper::{Info, InfoRequest, VERSION};
+use ldm_protocol::{Failure, FailureKind};
+use tokio::io::AsyncWriteExt;
+
+use super::fallback;
+use super::lines::Lines;
+use super::protocol::{Connect, Start};
+use super::session::RemoteSession;
+use crate::auth::Conversation;
+use crate::ssh::{self, Connection, Exec, HostKeyPolicy, Reason, SshError, Target};
+
+/// What is run on the server; found in the `PATH` that sshd and the user's shell give it.
+const INFO: &str = "ldm-server-helper info";
+
+/// A list that takes longer is done without: the default session can be started all the same.
+const INFO_TIME: Duration = Duration::from_secs(15);
+
+/// A connection to a server whose host key is good. Dropping it ends it, and with it the session on it.
+pub struct Remote {
+    connection: Connection,
+    /// Known to be without helper.
+    bare: bool,
+}
+
+impl Remote {
+    /// Connects to the first of the servers that answers.
+    pub async fn connect(to: &Connect) -> Result<Self, Failure> {
+        let targets: Result<Vec<_>, _> = to.servers.iter().map(|s| Target::parse(s, to.port)).collect();
+        let policy = HostKeyPolicy { known_hosts: to.known_hosts.clone(), trust_first_use: to.trust_first_use.clone() };
+        let connection = ssh::connect(&targets.map_err(told)?, &policy).await.map_err(told)?;
+        Ok(Self { connection, bare: false })
+    }
+
+    /// The server's name as configured.
+    pub fn server(&self) -> &str {
+        self.connection.server()
+    }
+
+    /// Authenticates; `None` if the user gave up. After a failure the connection is of no more use.
+    pub async fn authenticate(
+        &mut self,
+        user: &str,
+        conversation: &mut impl Conversation,
+    ) -> Option<Result<(), Failure>> {
+        match self.connection.authenticate(user, conversation).await {
+            Ok(()) => Some(Ok(())),
+            Err(SshError { reason: Reason::Cancelled, .. }) => None,
+            Err(error) => Some(Err(told(error))),
+        }
+    }
+
+    /// What the server offers, sanitised. An empty list if it does not say: its default session can still be started.
+    pub async fn info(&mut self, locale: Option<&str>) -> Result<Info, Failure> {
+        let listed = tokio::time::timeout(INFO_TIME, async {
+            if !self.bare {
+                if let Some(info) = self.ask_helper(locale).await? {
+                    return Ok(info);
+                }
+                self.without_helper();
+            }
+            self.ask_fallback().await
+        });
+        if let Ok(info) = listed.await {
+            return info.map(Info::sanitised);
+        }
+        tracing::warn!(server = self.server(), "the server does not list its sessions in time");
+        Ok(Info::default())
+    }
+
+    async fn ask_helper(&self, locale: Option<&str>) -> Result<Option<Info>, Failure> {
+        let request = InfoRequest { version: VERSION, locale: locale.map(str::to_owned) };
+        let mut line = serde_json::to_vec(&request).map_err(|e| self.internal(&e))?;
+        line.push(b'\n');
+        let mut exec = self.run(INFO, &line).await?;
+        let mut lines = Lines::new(&mut exec.stdout);
+        while let Ok(Some(line)) = lines.next().await {
+            // Anything that is no such object was printed by a start-up file of the shell.
+            if let Ok(info) = serde_json::from_slice::<Info>(&line) {
+                return Ok(Some(info));
+            }
+        }
+        self.say_why(&exec.outcome).await?;
+        Ok(None)
+    }
+
+    async fn ask_fallback(&self) -> Result<Info, Failure> {
+        let mut exec = self.run(&fallback::command(), fallback::list_input().as_bytes()).await?;
+        let mut lines = Lines::new(&mut exec.stdout);
+        let mut listing = fallback::Listing::default();
+        while let Ok(Some(line)) = lines.next().await {
+            if let Some(info) = listing.push(&line) {
+                return Ok(info);
+            }
+        }
+        self.say_why(&exec.outcome).await?;
+        // Not even a shell: `nologin`, a forced command, a full disk.
+        Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
+    }
+
+    /// Runs a command with this as all its input.
+    async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
+        let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;
+        // A command that has ended already shows in its output.
+        let _ = exec.stdin.shutdown().await;
+        Ok(exec)
+    }
+
+    /// Starts a session; returns once its command runs.
+    pub async fn start(&mut self, start: Start) -> Result<RemoteSession, Failure> {
+        if !self.bare {
+            match RemoteSession::start_with_helper(&self.connection, &start).await {
+                Some(result) => return result,
+                None => self.without_helper(),
+            }
+        }
+        RemoteSession::start_with_fallback(&self.connection, &start).await
+    }
+
+    /// Waits until the connection is lost.
+    pub async fn closed(&self) -> Failure {
+        told(self.connection.closed().await)
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.connection.close().await;
+    }
+
+    fn without_helper(&mut self) {
+        tracing::warn!(server = self.server(), "{}", fallback::MISSING);
+        self.bare = true;
+    }
+
+    /// Logs how a command ended that did not answer. An error if it was the connection that ended.
+    async fn say_why(&self, outcome: &ssh::Outcome) -> Result<(), Failure> {
+        let status = outcome.wait().await;
+        if status == ssh::ExitStatus::Lost {
+            let lost = tokio::time::timeout(Duration::ZERO, self.connection.closed()).await;
+            if let Ok(error) = lost {
+                return Err(told(error));
+            }
+        }
+        tracing::info!(?status, stderr = outcome.stderr_tail(), "a command on the server gave no answer");
+        Ok(())
+    }
+
+    fn internal(&self, error: &dyn std::error::Error) -> Failure {
+        Failure::new(FailureKind::Internal).server(self.server()).detail(&error.to_string())
+    }
+}
+
+/// What the user is told about an SSH error, which the log has in full.
+#[allow(clippy::needless_pass_by_value)] // for map_err
+pub(super) fn told(error: SshError) -> Failure {
+    tracing::info!(%error, "SSH");
+    error.failure()
+}

@@ -1,0 +1,309 @@
+//! The session: a command on the server whose windows come here.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION};
+use ldm_protocol::{Failure, FailureKind, limits, text};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::lines::Lines;
+use super::protocol::Start;
+use super::remote::told;
+use super::{client, fallback};
+use crate::ssh::{Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request, X11Stream};
+use crate::x11::{DisplayName, Forward, ForwardError};
+use crate::xauth::Cookie;
+
+/// What is run on the server.
+const SESSION: &str = "ldm-server-helper session";
+
+/// Time for the session's command to be started: a home on a busy file server takes long.
+const START_TIME: Duration = Duration::from_mins(1);
+
+/// Time for programs to end when they are asked to, with their windows still there.
+const KIND_TIME: Duration = Duration::from_secs(1);
+
+/// Time for the server to end every process of the session: it gives them 3 s itself.
+const STOP_TIME: Duration = Duration::from_secs(8);
+
+/// Status of a session that was ended from here and told none: 128 + SIGTERM.
+pub(super) const STOPPED: i32 = 143;
+
+/// Accepted X clients that wait to be served.
+const QUEUE: usize = 16;
+
+/// A session that runs. Dropping it ends it, as soon as the server notices.
+pub struct RemoteSession {
+    /// Open for as long as the session may live.
+    stdin: Option<Stdin>,
+    events: Events,
+    outcome: Outcome,
+    server: String,
+    /// Serves the session's X clients.
+    clients: Option<JoinHandle<()>>,
+}
+
+/// What the two programs that start sessions say.
+struct Events {
+    lines: Lines<Stdout>,
+    fallback: Option<fallback::Events>,
+}
+
+impl Events {
+    /// The next event; `None` when there will be no more. May be dropped at any await.
+    async fn next(&mut self) -> Option<SessionEvent> {
+        while let Ok(Some(line)) = self.lines.next().await {
+            let event = match &mut self.fallback {
+                Some(fallback) => fallback.push(&line),
+                None => serde_json::from_slice(&line).ok(),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
+    }
+}
+
+impl RemoteSession {
+    /// `None`: there is no helper.
+    pub(super) async fn start_with_helper(connection: &Connection, start: &Start) -> Option<Result<Self, Failure>> {
+        let input = serde_json::to_string(&request(connection, start)).map(|line| line + "\n");
+        match input {
+            Ok(input) => Self::start(connection, start, SESSION, input, None).await.transpose(),
+            Err(error) => Some(Err(Failure::new(FailureKind::Internal).detail(&error.to_string()))),
+        }
+    }
+
+    pub(super) async fn start_with_fallback(connection: &Connection, start: &Start) -> Result<Self, Failure> {
+        let failed = |why: &str| Failure::new(FailureKind::SessionFailed).server(connection.server()).detail(why);
+        if start.direct.is_some() {
+            return Err(failed("LDM_DIRECTX needs ldm-server-helper on the server."));
+        }
+        let input = fallback::start_input(&request(connection, start))
+            .ok_or_else(|| failed("The session's name cannot be used."))?;
+        let events = Some(fallback::Events::default());
+        match Self::start(connection, start, &fallback::command(), input, events).await? {
+            Some(session) => Ok(session),
+            None => Err(Failure::new(FailureKind::NoSession).server(connection.server())),
+        }
+    }
+
+    /// Runs `command`, gives it `input` and waits for the session's start. `None` if it ended and said nothing.
+    async fn start(
+        connection: &Connection,
+        start: &Start,
+        command: &str,
+        input: String,
+        fallback: Option<fallback::Events>,
+    ) -> Result<Option<Self>, Failure> {
+        let server = connection.server().to_owned();
+        let (x11, clients) = match start.direct {
+            None => {
+                let (request, clients) = forward(start).map_err(|failure| failure.server(&server))?;
+                (Some(request), Some(clients))
+            }
+            Some(_) => (None, None),
+        };
+        let exec = connection.exec_with_input(command, x11, input.as_bytes()).await.map_err(told)?;
+        let mut session = Self {
+            stdin: Some(exec.stdin),
+            events: Events { lines: Lines::new(exec.stdout), fallback },
+            outcome: exec.outcome,
+            server,
+            clients,
+        };
+        let event = tokio::time::timeout(START_TIME, session.events.next()).await;
+        let id = start.session.as_deref().unwrap_or_default();
+        match event {
+            Ok(Some(SessionEvent::Started { session: what })) => {
+                tracing::info!(session = text::sanitise_line(&what, limits::SESSION_NAME), "the session runs");
+                Ok(Some(session))
+            }
+            Ok(Some(SessionEvent::Refused { reason, detail })) => Err(session.refused(reason, &detail, id)),
+            Ok(Some(ended @ SessionEvent::Ended { .. })) => match session.verdict(ended) {
+                Ok(_) => Err(session.failure(FailureKind::SessionTooShort)),
+                Err(failure) => Err(failure),
+            },
+            Ok(None) => {
+                let status = session.outcome.wait().await;
+                if status == ExitStatus::Lost {
+                    return Err(told(connection.closed().await));
+                }
+                tracing::info!(?status, stderr = session.outcome.stderr_tail(), "no session was started");
+                Ok(None)
+            }
+            Err(_) => Err(session
+                .failure(FailureKind::SessionFailed)
+                .detail(&format!("It did not start within {} s.", START_TIME.as_secs()))),
+        }
+    }
+
+    /// Waits for the session's end: its exit status, or what went wrong. May be dropped at any await, and called again.
+    pub async fn ended(&mut self) -> Result<i32, Failure> {
+        loop {
+            match self.events.next().await {
+                Some(event @ SessionEvent::Ended { .. }) => return self.verdict(event),
+                Some(other) => tracing::debug!(?other, "unexpected"),
+                None => break,
+            }
+        }
+        match self.outcome.wait().await {
+            ExitStatus::Lost => Err(self.failure(FailureKind::LinkLost)),
+            status => {
+                let why = format!("ldm-server-helper ended unexpectedly with status {}.", status.code());
+                Err(self.failure(FailureKind::SessionFailed).detail(&why))
+            }
+        }
+    }
+
+    /// Asks the server to end the session; [`RemoteSession::ended`] then tells when that is done.
+    pub async fn stop(&mut self) {
+        if let Some(mut stdin) = self.stdin.take() {
+            let _ = stdin.shutdown().await;
+        }
+    }
+
+    /// Ends the session and waits, not for ever.
+    pub async fn end(&mut self) -> Result<i32, Failure> {
+        self.stop().await;
+        if let Ok(result) = tokio::time::timeout(KIND_TIME, self.ended()).await {
+            return result;
+        }
+        // What still runs may only go when its display does.
+        self.hide();
+        if let Ok(result) = tokio::time::timeout(STOP_TIME, self.ended()).await {
+            return result;
+        }
+        // Nobody waits for it any more; the end of the connection is the next hint to the server.
+        tracing::warn!("the server did not end the session in time");
+        Ok(STOPPED)
+    }
+
+    /// Takes the session off the display.
+    fn hide(&self) {
+        if let Some(clients) = &self.clients {
+            clients.abort();
+        }
+    }
+
+    fn failure(&self, kind: FailureKind) -> Failure {
+        Failure::new(kind).server(&self.server)
+    }
+
+    fn refused(&self, reason: Refusal, detail: &str, id: &str) -> Failure {
+        let failure = match reason {
+            Refusal::Gone => self.failure(FailureKind::SessionGone),
+            Refusal::NoDisplay => self.failure(FailureKind::NoX11),
+            Refusal::BadRequest => self.failure(FailureKind::Internal),
+            Refusal::NotExecutable | Refusal::Failed => self.failure(FailureKind::SessionFailed),
+        };
+        failure.session(id).detail(if detail.is_empty() { "The server did not say why." } else { detail })
+    }
+
+    fn verdict(&self, event: SessionEvent) -> Result<i32, Failure> {
+        let SessionEvent::Ended { status, milliseconds, too_short, last_words } = event else { return Ok(0) };
+        tracing::info!(status, milliseconds, "the session has ended");
+        // Who asked for the end is not to be told that it came soon.
+        if !too_short || self.stdin.is_none() {
+            return Ok(status);
+        }
+        let words = last_words
+            .iter()
+            .take(limits::LOG_TAIL_LINES)
+            .map(|line| text::sanitise_line(line, limits::LOG_TAIL_LINE))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let words = if words.is_empty() { format!("exit status {status}") } else { words };
+        Err(self.failure(FailureKind::SessionTooShort).detail(&words))
+    }
+}
+
+impl Drop for RemoteSession {
+    fn drop(&mut self) {
+        self.hide();
+    }
+}
+
+fn request(connection: &Connection, start: &Start) -> SessionRequest {
+    SessionRequest {
+        version: VERSION,
+        session: start.session.clone(),
+        remember: start.remember,
+        language: start.language.clone(),
+        xsession: start.xsession.clone(),
+        client: client::facts(connection.local_address()),
+        direct: start.direct.clone().map(|direct| reachable(direct, connection.local_address())),
+    }
+}
+
+/// The daemon does not know by which of this client's addresses the server reaches it, and leaves it out.
+fn reachable(mut direct: DirectDisplay, address: Option<IpAddr>) -> DirectDisplay {
+    if direct.display.starts_with(':') {
+        let host = match address {
+            Some(IpAddr::V4(v4)) => v4.to_string(),
+            Some(IpAddr::V6(v6)) => format!("[{v6}]"),
+            None => String::new(),
+        };
+        direct.display.insert_str(0, &host);
+    }
+    direct
+}
+
+/// Prepares the forwarding of X clients: what to ask the server for, and the task that serves what comes.
+fn forward(start: &Start) -> Result<(X11Request, JoinHandle<()>), Failure> {
+    let internal = |error: &dyn std::error::Error| Failure::new(FailureKind::Internal).detail(&error.to_string());
+    let display = DisplayName::from_str(&start.display.name).map_err(|e| internal(&e))?;
+    let fake = Cookie::generate().map_err(|e| internal(&e))?;
+    let (streams, accepted) = mpsc::channel(QUEUE);
+    let request = X11Request { fake_cookie: *fake.expose(), screen: display.screen(), streams };
+    let forward = Forward { display, real: start.display.cookie.map(Cookie::from), fake };
+    Ok((request, tokio::spawn(serve(forward, accepted))))
+}
+
+/// Serves each X client in a task of its own. Ends all of them when it is dropped.
+async fn serve(forward: Forward, mut accepted: mpsc::Receiver<X11Stream>) {
+    let forward = Arc::new(forward);
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            stream = accepted.recv() => {
+                let Some(stream) = stream else { break };
+                let forward = Arc::clone(&forward);
+                clients.spawn(async move { forward.serve(stream).await });
+            }
+            Some(ended) = clients.join_next() => log_end(ended),
+        }
+    }
+    while let Some(ended) = clients.join_next().await {
+        log_end(ended);
+    }
+}
+
+fn log_end(ended: Result<Result<(), ForwardError>, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error @ ForwardError::Io(_))) => tracing::debug!("{error}"),
+        Ok(Err(error)) => tracing::warn!("{error}"),
+        Err(error) => tracing::error!("a task that served an X client failed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direct_display_is_named_by_our_address() {
+        let direct = |display: &str| DirectDisplay { display: display.into(), cookie: String::new() };
+        let named = |display: &str, address: &str| reachable(direct(display), address.parse().ok()).display;
+        assert_eq!(named(":7", "192.0.2.1"), "192.0.2.1:7");
+        assert_eq!(named(":7", "2001:db8::1"), "[2001:db8::1]:7");
+        assert_eq!(named("tc1.example:7", "192.0.2.1"), "tc1.example:7");
+    }
+}
