@@ -215,6 +215,16 @@ fn an_expired_password_is_changed() {
 }
 
 #[test]
+fn there_is_no_way_into_gtks_debugger() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    // Any other window would take the keyboard.
+    for key in ["ctrl+shift+i", "ctrl+shift+d", "ctrl+period", "ctrl+shift+u", "F10", "Escape"] {
+        lab.key(key);
+    }
+    lab.name("mallory");
+}
+
+#[test]
 fn escape_goes_back_and_keeps_the_name() {
     let Some(mut lab) = Lab::greeted() else { return };
     lab.name("carol");

@@ -161,6 +161,17 @@ impl Window {
                 adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
             }
         ));
+        // GTK's inspector is a debugger for anyone at the keyboard, and answers to Ctrl+Shift+I.
+        this.root.connect_enable_debugging(|root, _| {
+            root.stop_signal_emission_by_name("enable-debugging");
+            true
+        });
+        // A password has no pictures; the list of them would cover the screen.
+        if let Some(text) = this.secret.delegate().and_downcast::<gtk4::Text>() {
+            text.set_input_hints(gtk4::InputHints::NO_EMOJI | gtk4::InputHints::PRIVATE);
+        }
+        // A window manager may offer to close the window; a login screen has no end of its own.
+        this.root.connect_close_request(|_| Propagation::Stop);
         keys::connect(
             &this.root,
             clone!(
