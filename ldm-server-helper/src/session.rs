@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest};
+use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest, from_argument};
 use ldm_protocol::{limits, text};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -45,15 +45,14 @@ impl Refused {
 }
 
 /// Reads the request, runs the session, reports both ends of it. Returns whether it was started.
-pub fn run(account: &Account, mut stdin: File) -> bool {
-    let plan = match request::read_line(&mut stdin) {
-        Ok(line) => serde_json::from_slice::<SessionRequest>(&line)
-            // Its text may quote the request, which may hold a cookie.
-            .map_err(|e| Refused(Refusal::BadRequest, format!("not a request (column {})", e.column())))
-            .and_then(|request| Plan::new(account, &request)),
-        Err(error) => Err(Refused(Refusal::BadRequest, error.to_string())),
+pub fn run(account: &Account, argument: Option<&str>, mut stdin: File) -> bool {
+    let request = match argument {
+        Some(argument) => {
+            from_argument(argument).ok_or_else(|| Refused(Refusal::BadRequest, "not a request".to_owned()))
+        }
+        None => from_stdin(&mut stdin),
     };
-    match plan.and_then(|plan| plan.start(account)) {
+    match request.and_then(|request| Plan::new(account, &request)).and_then(|plan| plan.start(account)) {
         Ok(running) => {
             running.see_through(&mut stdin);
             true
@@ -65,6 +64,13 @@ pub fn run(account: &Account, mut stdin: File) -> bool {
             false
         }
     }
+}
+
+fn from_stdin(stdin: &mut File) -> Result<SessionRequest, Refused> {
+    let line = request::read_line(stdin).map_err(|e| Refused(Refusal::BadRequest, e.to_string()))?;
+    // Its text may quote the request, which may hold a cookie.
+    serde_json::from_slice(&line)
+        .map_err(|e| Refused(Refusal::BadRequest, format!("not a request (column {})", e.column())))
 }
 
 /// Everything that was decided before anything is started.
