@@ -165,8 +165,8 @@ const CHOOSING: &str = "w1 authenticated -> success
     w1 sessions xfce icewm -> publish xfce,icewm";
 /// After [`CHOOSING`].
 const STARTING: &str = "ask run ldm-session xfce -> success
-    link-closed ->
-    greeter-exit -> session xfce remember";
+    link-closed -> session xfce remember
+    greeter-exit ->";
 /// After [`STARTING`].
 const SESSION: &str = "w1 started ->";
 
@@ -191,8 +191,8 @@ fn a_login_from_the_first_key_to_the_next_greeter() {
         ask sessions ->
         w1 sessions xfce icewm -> publish xfce,icewm; sessions xfce,icewm icewm default
         ask run ldm-session icewm -> success
-        link-closed ->
-        greeter-exit -> session icewm
+        link-closed -> session icewm
+        greeter-exit ->
         w1 started ->
         w1 ended -> drop-worker; stop-display
         w1 exit ->
@@ -237,6 +237,8 @@ fn a_foreign_greeter_is_told_by_greetds_means() {
         # before the list is there
         ask run startx /usr/bin/env ldm-session default ->
         w1 sessions xfce icewm -> publish xfce,icewm; success
+        # it may have closed this after every request
+        link-closed ->
         greeter-exit -> session icewm
         w1 too-short -> log; drop-worker; stop-display
         display-exit -> start-display
@@ -505,6 +507,24 @@ fn a_greeter_that_does_not_leave_is_ended() {
             +5000 tick -> terminate-greeter
             +3000 tick -> kill-greeter
             greeter-exit -> session xfce remember",
+        ],
+    );
+    // Also when it has closed its connection and the session runs.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            CONNECTING,
+            ASKED,
+            ANSWERED,
+            CHOOSING,
+            "ask run ldm-session xfce -> success
+            link-closed -> session xfce remember
+            w1 started ->
+            +5000 tick -> terminate-greeter
+            +3000 tick -> kill-greeter
+            greeter-exit ->
+            w1 ended -> drop-worker; stop-display",
         ],
     );
 }

@@ -60,9 +60,10 @@ impl Remote {
                 if let Some(info) = self.ask_helper(locale).await? {
                     return Ok(info);
                 }
-                self.without_helper();
             }
-            self.ask_fallback().await
+            let info = self.ask_fallback().await?;
+            self.without_helper();
+            Ok(info)
         });
         if let Ok(info) = listed.await {
             return info.map(Info::sanitised);
@@ -111,13 +112,14 @@ impl Remote {
 
     /// Starts a session; returns once its command runs.
     pub async fn start(&mut self, start: Start) -> Result<RemoteSession, Failure> {
-        if !self.bare {
-            match RemoteSession::start_with_helper(&self.connection, &start).await {
-                Some(result) => return result,
-                None => self.without_helper(),
-            }
+        if !self.bare
+            && let Some(result) = RemoteSession::start_with_helper(&self.connection, &start).await
+        {
+            return result;
         }
-        RemoteSession::start_with_fallback(&self.connection, &start).await
+        let session = RemoteSession::start_with_fallback(&self.connection, &start).await?;
+        self.without_helper();
+        Ok(session)
     }
 
     /// Waits until the connection is lost.
@@ -130,9 +132,12 @@ impl Remote {
         self.connection.close().await;
     }
 
+    /// The shell script has done what the helper did not: from now on it is asked at once. Said once.
     fn without_helper(&mut self) {
-        tracing::warn!(server = self.server(), "{}", fallback::MISSING);
-        self.bare = true;
+        if !self.bare {
+            tracing::warn!(server = self.server(), "{}", fallback::MISSING);
+            self.bare = true;
+        }
     }
 
     /// Logs how a command ended that did not answer. An error if it was the connection that ended.
