@@ -147,7 +147,7 @@ async fn a_real_client_is_forwarded_by_the_fake_cookie_alone() {
         }
         served
     });
-    let mut lets_in = async |cookie: &Cookie| {
+    let lets_in = async |cookie: &Cookie| {
         let authority = dir.path().join("authority");
         xauth::write(&authority, &xauth::entries_for(Some(forwarded.number()), cookie), None).unwrap();
         let mut child = crate::sys::Spawn::new("xdpyinfo")

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION};
+use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION, to_argument};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -73,9 +73,14 @@ impl Events {
 impl RemoteSession {
     /// `None`: there is no helper.
     pub(super) async fn start_with_helper(connection: &Connection, start: &Start) -> Option<Result<Self, Failure>> {
-        let input = serde_json::to_string(&request(connection, start)).map(|line| line + "\n");
-        match input {
-            Ok(input) => Self::start(connection, start, SESSION, input, None).await.transpose(),
+        let request = request(connection, start);
+        let prepared = if request.direct.is_some() {
+            serde_json::to_string(&request).map(|line| (SESSION.to_owned(), line + "\n"))
+        } else {
+            to_argument(&request).map(|argument| (format!("{SESSION} {argument}"), String::new()))
+        };
+        match prepared {
+            Ok((command, input)) => Self::start(connection, start, &command, input, None).await.transpose(),
             Err(error) => Some(Err(Failure::new(FailureKind::Internal).detail(&error.to_string()))),
         }
     }
@@ -134,6 +139,9 @@ impl RemoteSession {
                 let status = session.outcome.wait().await;
                 if status == ExitStatus::Lost {
                     return Err(told(connection.closed().await));
+                }
+                if session.outcome.password_expired() {
+                    return Err(session.failure(FailureKind::PasswordExpired));
                 }
                 tracing::info!(?status, stderr = session.outcome.stderr_tail(), "no session was started");
                 Ok(None)

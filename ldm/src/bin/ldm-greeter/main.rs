@@ -3,11 +3,13 @@
 //! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
+mod chooser;
 mod clock;
 mod i18n;
 mod keys;
 mod link;
 mod model;
+mod monitors;
 mod setup;
 mod theme;
 mod window;
@@ -86,7 +88,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         link: Rc::clone(&link),
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(look, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(
