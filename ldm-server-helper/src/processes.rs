@@ -10,8 +10,10 @@
 //! whatever session uploaded its environment last, so it means nothing there. And processes that changed to another uid, which
 //! this user may not signal.
 //!
-//! A helper that is killed itself can end nothing; its direct child gets SIGTERM from the kernel, and the user's next
-//! session ends the rest, known by a marker whose helper is dead ([`leftovers`]).
+//! A helper that is killed itself (SIGKILL) can end nothing. Its direct child gets SIGTERM from the kernel, unless it has
+//! become a set-id program meanwhile, as Debian's Xsession does on its way through ssh-agent; the session's windows then go
+//! when the client closes the X11 channels. The user's next session ends what is left, known by a marker whose helper is
+//! dead ([`leftovers`]). ssh-agent, whose environment nobody may read, notices within 10 s that its session is gone.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -22,7 +24,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::sys;
 
@@ -36,6 +38,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 const REMINDER: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up on what hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+/// How often to look again where the kernel gives no descriptors of processes.
+const TICK: Duration = Duration::from_millis(50);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
 const WATCHED: usize = 512;
 /// Bytes of an environment that are looked at.
@@ -232,11 +236,11 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
             let mut watched = Vec::new();
             for process in &found {
                 let key = (process.pid, process.started);
-                let Some(pidfd) = open(*process) else { continue };
-                if signalled.insert(key) && !send(&pidfd, signals) {
+                let Some(handle) = Handle::open(*process) else { continue };
+                if signalled.insert(key) && !handle.send(signals) {
                     self.untouchable.insert(key);
                 } else if watched.len() < WATCHED {
-                    watched.push(pidfd);
+                    watched.push(handle);
                 }
             }
             let watching = !watched.is_empty();
@@ -252,19 +256,50 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
     }
 }
 
-/// A descriptor of exactly this process: one that has taken its id since is another process.
-fn open(process: Process) -> Option<OwnedFd> {
-    let pidfd = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
-    Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.ended).then_some(pidfd)
+/// A process to be signalled and waited for.
+enum Handle {
+    /// Exactly this process, whatever becomes of its id.
+    Descriptor(OwnedFd),
+    /// Where pidfd_open(2) is missing (before Linux 5.3) or forbidden (seccomp(2) in containers).
+    Number(Pid),
 }
 
-/// Whether the process could be signalled, or is gone already.
-fn send(pidfd: &OwnedFd, signals: &[Signal]) -> bool {
-    signals.iter().all(|&signal| !matches!(pidfd_send_signal(pidfd, signal), Err(rustix::io::Errno::PERM)))
+impl Handle {
+    /// `None` when the process has ended, even if another one has taken its id since.
+    fn open(process: Process) -> Option<Self> {
+        use rustix::io::Errno;
+        let pid = Pid::from_raw(process.pid)?;
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => Self::Descriptor(fd),
+            Err(Errno::NOSYS | Errno::PERM) => Self::Number(pid),
+            Err(_) => return None,
+        };
+        // Compared once the descriptor is there: from now on it cannot be another process.
+        Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.ended).then_some(handle)
+    }
+
+    /// Whether it could be signalled, or is gone already.
+    fn send(&self, signals: &[Signal]) -> bool {
+        let send = |signal| match self {
+            Self::Descriptor(fd) => pidfd_send_signal(fd, signal),
+            Self::Number(pid) => kill_process(*pid, signal),
+        };
+        signals.iter().all(|&signal| send(signal) != Err(rustix::io::Errno::PERM))
+    }
 }
 
-/// Waits until all have ended, or the deadline; whether all have.
-fn wait(mut pidfds: Vec<OwnedFd>, deadline: Instant) -> bool {
+/// Waits until all have ended or the deadline; whether it is worth looking again.
+fn wait(handles: Vec<Handle>, deadline: Instant) -> bool {
+    let all = handles.len();
+    let descriptor = |handle| match handle {
+        Handle::Descriptor(fd) => Some(fd),
+        Handle::Number(_) => None,
+    };
+    let mut pidfds: Vec<OwnedFd> = handles.into_iter().filter_map(descriptor).collect();
+    if pidfds.len() < all {
+        std::thread::sleep(TICK.min(deadline.saturating_duration_since(Instant::now())));
+        return true;
+    }
     while !pidfds.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut polled: Vec<PollFd> = pidfds.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();

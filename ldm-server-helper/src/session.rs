@@ -91,7 +91,8 @@ impl Plan {
         let authority = display(account, request, &mut settings)?;
 
         if request.remember {
-            let id = request.session.as_deref().filter(|_| session.is_some());
+            // Not "default": display managers that read the file as well would look for a session of that name.
+            let id = session.as_ref().map(|s| s.id.as_str()).filter(|id| request.session.as_deref() == Some(id));
             if let Err(error) = dmrc::remember(&home, id) {
                 note(&format!("the choice of session is not remembered: {error}"));
             }
@@ -111,7 +112,7 @@ impl Plan {
         let mut command = launch::command(account, &self.home, &self.target, &self.settings, &log);
         let since = Instant::now();
         // Returns only when the child has become the shell, or could not.
-        let child = command.spawn().map_err(|e| Refused::failed("/bin/sh", e))?;
+        let child = command.spawn().map_err(|e| Refused::failed(&command.get_program().to_string_lossy(), e))?;
         let command = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
         Ok(Running { label: self.label, command, since, signals, log, marker: self.marker, authority: self.authority })
     }
@@ -312,5 +313,43 @@ fn at_end(stdin: &mut File) -> bool {
     match stdin.read(&mut dropped) {
         Ok(n) => n == 0,
         Err(e) => e.kind() != io::ErrorKind::Interrupted && e.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_started_without_xsession() {
+        let root = tempfile::tempdir().unwrap();
+        let xsessions = root.path().join("xsessions");
+        std::fs::create_dir(&xsessions).unwrap();
+        for dir in ["tools", "managers"] {
+            std::fs::create_dir(root.path().join(dir)).unwrap();
+        }
+        std::os::unix::fs::symlink("/bin/sh", root.path().join("tools/sh")).unwrap();
+        let account = |path: &str| Account {
+            data_dirs: vec![root.path().to_owned()],
+            path: vec![root.path().join("managers"), root.path().join(path)],
+            ..Account::default()
+        };
+        let started = |id: Option<&str>, path: &str| {
+            let (session, target) = choose(&account(path), id, None).ok()?;
+            let Target::Program(words) = target else { panic!("{target:?}") };
+            Some((session.map(|s| s.id), words.join(" ")))
+        };
+        let some = |id: Option<&str>, words: &str| Some((id.map(str::to_owned), words.to_owned()));
+        assert_eq!(started(None, "tools"), None, "nothing is offered");
+        std::fs::write(xsessions.join("x.desktop"), "[Desktop Entry]\nName=X\nExec=sh -c \"a b\" %U\n").unwrap();
+        assert_eq!(started(Some("x"), "tools"), some(Some("x"), "sh -c a b"));
+        assert_eq!(started(Some("y"), "tools"), None);
+        assert_eq!(started(Some("failsafe"), "tools"), some(None, "xterm"));
+        assert_eq!(started(None, "tools"), some(Some("x"), "sh -c a b"), "the first that is offered");
+        // The default is a program of its own, and the entry that starts the same one gives its name.
+        let manager = root.path().join("managers/x-session-manager");
+        std::os::unix::fs::symlink("/bin/sh", &manager).unwrap();
+        assert_eq!(started(Some("default"), "tools"), some(Some("x"), manager.to_str().unwrap()));
+        assert_eq!(started(None, "none"), some(None, manager.to_str().unwrap()));
     }
 }

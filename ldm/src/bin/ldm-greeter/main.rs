@@ -1,1 +1,141 @@
-fn main() {}
+//! `ldm-greeter`: asks the user what the server wants to know.
+//!
+//! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
+//! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
+
+mod clock;
+mod i18n;
+mod keys;
+mod link;
+mod model;
+mod setup;
+mod theme;
+mod window;
+
+use std::cell::{OnceCell, RefCell};
+use std::io::Write;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use clap::Parser;
+use gtk4::{gdk, glib};
+
+use crate::link::Link;
+use crate::model::{Action, Event, Model};
+use crate::window::Window;
+
+/// The program's name, in logs and for assistive programs.
+const NAME: &str = "ldm-greeter";
+
+/// The login screen of LDM.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Args {
+    /// A theme's name, or its folder (also LDM_THEME)
+    #[arg(long)]
+    theme: Option<String>,
+    /// Serve screen readers and other assistive programs (also LDM_GREETER_A11Y=1)
+    #[arg(long)]
+    accessible: bool,
+    /// What a daemon that is a plain greetd starts after the login
+    #[arg(long, value_name = "COMMAND")]
+    cmd: Option<String>,
+}
+
+/// One line for the log. Never a secret: nothing that was typed is passed here.
+pub(crate) fn say(text: &str) {
+    // A log that is gone is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "{NAME}: {}", ldm_protocol::text::sanitise_line(text, 1024));
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
+        say(&format!("goes on without the light set-up: {error}"));
+    }
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Model, window and link, each with its own job, and the way from one to the other.
+struct Greeter {
+    model: RefCell<Model>,
+    window: OnceCell<Rc<Window>>,
+    link: Rc<RefCell<Link>>,
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
+    glib::set_prgname(Some(NAME));
+    // What assistive programs call the greeter.
+    glib::set_application_name(NAME);
+    gtk4::init()?;
+    i18n::init();
+    let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
+    let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+    let look = theme::apply(theme.as_deref(), &display);
+    let username = setup::username();
+    let greeter = Rc::new(Greeter {
+        model: RefCell::new(Model::new(username.clone(), args.cmd)),
+        window: OnceCell::new(),
+        link: Rc::clone(&link),
+    });
+    let sender = Rc::clone(&greeter);
+    let window = Window::new(look, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = greeter.window.get_or_init(|| window);
+    let receiver = Rc::clone(&greeter);
+    link::watch(
+        &link,
+        Rc::new(move |response| match response {
+            Ok(response) => receiver.step(Event::Answered(response)),
+            Err(error) => fail(&error.to_string()),
+        }),
+    );
+    greeter.step(Event::Opened);
+    window.present();
+    glib::MainLoop::new(None, false).run();
+    Ok(())
+}
+
+impl Greeter {
+    fn step(&self, event: Event) {
+        let actions = self.model.borrow_mut().update(event);
+        for action in actions {
+            match action {
+                Action::Send(request) => {
+                    if let Err(error) = self.link.borrow_mut().send(request) {
+                        fail(&error.to_string());
+                    }
+                }
+                // At once: the daemon waits for this process to be gone, and there is nothing to save.
+                Action::Quit => std::process::exit(0),
+                Action::Fail(reason) => fail(reason),
+                Action::Restart => self.restart(),
+            }
+        }
+        if let Some(window) = self.window.get() {
+            window.show(&self.model.borrow());
+        }
+    }
+
+    fn restart(&self) {
+        let typed = self.window.get().and_then(|window| window.name_typed());
+        let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
+        let error = match self.link.borrow().descriptor() {
+            Ok(descriptor) => setup::restart(descriptor, &name),
+            Err(error) => error,
+        };
+        say(&format!("cannot start again: {error}"));
+    }
+}
+
+/// Ends the greeter; the daemon starts another one.
+fn fail(reason: &str) -> ! {
+    say(reason);
+    std::process::exit(1)
+}

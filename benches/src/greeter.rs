@@ -1,0 +1,93 @@
+//! The greeter: exec → mapped, and memory, beside a bare GTK 4 window with the same settings.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ldm_protocol::frame;
+use ldm_protocol::greetd::{ErrorType, Request, Response, Seat};
+use ldm_tests::{Lab, Program, XServer, stage};
+
+use crate::clock;
+use crate::mapped::Watch;
+use crate::memory;
+use crate::peer::{Ldm, Place, Start};
+use crate::report::Metric;
+use crate::session::LIMIT;
+
+/// After this long a greeter has painted, loaded its pictures and is at rest.
+const REST: Duration = Duration::from_secs(1);
+
+/// Both measurements, in the environment that the daemon gives its greeter.
+pub fn all(place: &Place, rounds: usize) -> Result<[Metric; 2]> {
+    let mut start = Metric::new("greeter: exec → mapped", "ms", "ratio ≤ 2");
+    let mut size = Metric::new("greeter at rest (PSS)", "MiB", "ratio ≤ 2");
+    let env = environment(place)?;
+    let x = XServer::new(&place.lab)?;
+    let socket = place.lab.file("bench-greetd.sock");
+    let listener = UnixListener::bind(&socket)?;
+    std::thread::spawn(move || serve(&listener));
+    for _ in 0..rounds {
+        for (name, program) in [("bare GTK 4 window", "ldm-bench-window"), ("ldm-greeter", "ldm-greeter")] {
+            let sample = stage::target().and_then(|bin| run(&place.lab, &x, &bin.join(program), &env, &socket));
+            let (mapped, pss) = match sample {
+                Ok((mapped, pss)) => (Ok(mapped), Ok(pss)),
+                Err(e) => (Err(anyhow::anyhow!("{e:#}")), Err(e)),
+            };
+            start.add(name, mapped);
+            size.add(name, pss);
+        }
+    }
+    Ok([start.done(), size.done()])
+}
+
+/// What the daemon starts a greeter with.
+fn environment(place: &Place) -> Result<BTreeMap<String, String>> {
+    let ldm = Ldm::new("ldm", place, place.sshd.port(), Start::Bare, true)?;
+    Ok(ldm.greeter().context("no greeter")?.hello().env.clone())
+}
+
+fn run(lab: &Lab, x: &XServer, program: &Path, env: &BTreeMap<String, String>, socket: &Path) -> Result<(f64, f64)> {
+    let screen = x.screen();
+    let mut watch = Watch::new(&screen)?;
+    let mut command = Command::new(program);
+    command.env_clear().envs(env).env("GREETD_SOCK", socket);
+    command.env("DISPLAY", &screen.display).env("XAUTHORITY", &screen.authority);
+    // The bare window sets up nothing by itself; the greeter may, or may leave it to the daemon.
+    command.env("GSK_RENDERER", "cairo").env("GDK_DEBUG", "gl-disable").env("GTK_A11Y", "none");
+    let log = lab.log("bench-greeter");
+    let out = fs::File::create(&log)?;
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    let from = clock::now()?;
+    let mut running = Program::adopt("greeter", &mut command, &log)?;
+    let mapped = watch.mapped(LIMIT).with_context(|| running.log_text())?.saturating_sub(from);
+    // Not waiting for an event: "at rest" is what this number means.
+    std::thread::sleep(REST);
+    let pss = memory::pss(running.pid())?;
+    running.kill();
+    Ok((mapped.as_secs_f64() * 1000.0, pss))
+}
+
+/// A daemon that knows how to say hello.
+fn serve(listener: &UnixListener) {
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            while let Ok(Some(request)) = frame::read::<Request>(&mut stream) {
+                let response = match request {
+                    Request::LdmHello { .. } => {
+                        Response::LdmSeat(Seat { hostname: "tc1".into(), server: "server".into(), failure: None })
+                    }
+                    Request::LdmPrepare | Request::CancelSession => Response::Success,
+                    _ => Response::Error { error_type: ErrorType::Error, description: String::new(), failure: None },
+                };
+                if frame::write(&mut stream, &response).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,523 @@
+//! The greeter's one window: shows the [`Model`] and turns what the user does into [`Event`]s.
+//!
+//! There may be no window manager, so nothing places the window, `fullscreen()` does nothing and the window lies at the
+//! screen's origin: it is made as large as all monitors together, and the dialog is laid out within the first of them. Every
+//! text of a server is set as plain text, never as markup.
+
+use std::cell::{Cell, RefCell};
+use std::mem::{Discriminant, discriminant};
+use std::rc::Rc;
+
+use gettextrs::gettext;
+use gtk4::glib::{Propagation, clone};
+use gtk4::{gdk, gio, glib, prelude::*};
+use ldm_protocol::{Secret, limits};
+use zeroize::Zeroizing;
+
+use crate::model::{Choice, Event, Model, State};
+use crate::theme::Look;
+use crate::{clock, i18n, keys};
+
+const UI: &str = include_str!("window.ui");
+const ROW: &str = include_str!("row.ui");
+
+/// A monitor lower than this gets the style class `compact`.
+const COMPACT: i32 = 560;
+
+/// A monitor lower than this has no room for what can be guessed: the hint, and an empty line below the entry.
+const TINY: i32 = 360;
+
+/// A monitor at least this high gets the style class `large`.
+const LARGE: i32 = 1000;
+
+/// A widget that the greeter needs is not in `window.ui`: a defect.
+#[derive(Debug, thiserror::Error)]
+#[error("window.ui has no {0}")]
+pub(crate) struct Missing(&'static str);
+
+/// The window and those of its widgets that change.
+pub(crate) struct Window {
+    window: gtk4::Window,
+    stage: gtk4::Box,
+    logo: gtk4::Image,
+    hostname: gtk4::Label,
+    title: gtk4::Label,
+    said: gtk4::ScrolledWindow,
+    notice: gtk4::Label,
+    messages: gtk4::Box,
+    asked: gtk4::ScrolledWindow,
+    prompt: gtk4::Label,
+    entry: gtk4::Entry,
+    secret: gtk4::PasswordEntry,
+    chooser: gtk4::ScrolledWindow,
+    sessions: gtk4::ListBox,
+    progress: gtk4::Box,
+    status: gtk4::Label,
+    back: gtk4::Button,
+    go: gtk4::Button,
+    hint: gtk4::Label,
+    send: Rc<dyn Fn(Event)>,
+    /// The state that is shown.
+    shown: Cell<Option<Discriminant<State>>>,
+    /// The greeter itself is changing the entry.
+    filling: Cell<bool>,
+    /// What the waiting user is told.
+    waiting: RefCell<Option<String>>,
+    /// Messages are read from their end, a notice from its start.
+    follow: Cell<bool>,
+    /// How many characters fit into a line of a message.
+    line: Cell<i32>,
+}
+
+impl Window {
+    /// Builds the window, not yet shown. Everything the user does goes to `send`.
+    pub(crate) fn new(look: Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
+        let ui = gtk4::Builder::from_string(UI);
+        let this = Rc::new(Self {
+            window: get(&ui, "window")?,
+            stage: get(&ui, "stage")?,
+            logo: get(&ui, "logo")?,
+            hostname: get(&ui, "hostname")?,
+            title: get(&ui, "title")?,
+            said: get(&ui, "said")?,
+            notice: get(&ui, "notice")?,
+            messages: get(&ui, "messages")?,
+            asked: get(&ui, "asked")?,
+            prompt: get(&ui, "prompt")?,
+            entry: get(&ui, "entry")?,
+            secret: get(&ui, "secret")?,
+            chooser: get(&ui, "chooser")?,
+            sessions: get(&ui, "sessions")?,
+            progress: get(&ui, "progress")?,
+            status: get(&ui, "status")?,
+            back: get(&ui, "back")?,
+            go: get(&ui, "go")?,
+            hint: get(&ui, "hint")?,
+            send,
+            shown: Cell::new(None),
+            filling: Cell::new(false),
+            waiting: RefCell::new(None),
+            follow: Cell::new(false),
+            line: Cell::new(40),
+        });
+        let background: gtk4::Picture = get(&ui, "background")?;
+        background.set_paintable(look.background.as_ref());
+        this.logo.set_paintable(look.logo.as_ref());
+        clock::run(&get(&ui, "clock")?);
+        this.hostname.set_text(&glib::host_name());
+        this.window.set_title(Some(&gettext("Log in")));
+        this.back.set_label(&gettext("Back"));
+        this.entry.set_text(username);
+        this.connect();
+        Ok(this)
+    }
+
+    /// Shows the window on all monitors, now and when they change.
+    pub(crate) fn present(self: &Rc<Self>) {
+        let monitors = WidgetExt::display(&self.window).monitors();
+        self.follow_monitors(&monitors);
+        monitors.connect_items_changed(clone!(
+            #[strong(rename_to = this)]
+            self,
+            move |monitors, _, _, _| this.follow_monitors(monitors)
+        ));
+        self.window.present();
+    }
+
+    fn follow_monitors(self: &Rc<Self>, monitors: &gio::ListModel) {
+        for monitor in monitors.iter::<gdk::Monitor>().flatten() {
+            monitor.connect_geometry_notify(clone!(
+                #[weak(rename_to = this)]
+                self,
+                #[weak]
+                monitors,
+                move |_| this.place(&monitors)
+            ));
+        }
+        self.place(monitors);
+    }
+
+    fn place(&self, monitors: &gio::ListModel) {
+        let areas: Vec<_> = monitors.iter::<gdk::Monitor>().flatten().map(|monitor| monitor.geometry()).collect();
+        // The X server lists the primary monitor first.
+        let Some(main) = areas.first() else { return };
+        let right = areas.iter().map(|area| area.x() + area.width()).max().unwrap_or_default();
+        let bottom = areas.iter().map(|area| area.y() + area.height()).max().unwrap_or_default();
+        self.stage.set_margin_start(main.x().max(0));
+        self.stage.set_margin_top(main.y().max(0));
+        self.stage.set_margin_end((right - main.x() - main.width()).max(0));
+        self.stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
+        let compact = main.height().min(main.width()) < COMPACT;
+        let tiny = main.height() < TINY;
+        self.hint.set_visible(!tiny);
+        self.logo.set_visible(!compact && self.logo.paintable().is_some());
+        for (class, fits) in [("compact", compact), ("tiny", tiny), ("large", main.height().min(main.width()) >= LARGE)]
+        {
+            if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
+        }
+        // GTK cuts a default size down to one monitor, but not what the window needs.
+        self.window.set_default_size(right, bottom);
+        self.window.set_size_request(right, bottom);
+        self.show_status();
+    }
+
+    fn connect(self: &Rc<Self>) {
+        let this = self;
+        this.entry.connect_changed(clone!(
+            #[weak]
+            this,
+            move |_| {
+                if !this.filling.get() && this.shows(&State::Name) {
+                    (this.send)(Event::Typed);
+                }
+            }
+        ));
+        this.entry.connect_activate(clone!(
+            #[weak]
+            this,
+            move |_| this.submit()
+        ));
+        this.secret.connect_activate(clone!(
+            #[weak]
+            this,
+            move |_| this.submit()
+        ));
+        this.go.connect_clicked(clone!(
+            #[weak]
+            this,
+            move |_| this.submit()
+        ));
+        this.back.connect_clicked(clone!(
+            #[weak]
+            this,
+            move |_| (this.send)(Event::Back)
+        ));
+        this.sessions.connect_row_activated(clone!(
+            #[weak]
+            this,
+            move |_, row| this.choose(row)
+        ));
+        this.said.vadjustment().connect_changed(clone!(
+            #[weak]
+            this,
+            move |adjustment| {
+                adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
+            }
+        ));
+        keys::connect(
+            &this.window,
+            clone!(
+                #[weak]
+                this,
+                #[upgrade_or]
+                Propagation::Proceed,
+                move |key| this.key(&key)
+            ),
+        );
+        if let Some(keyboard) = WidgetExt::display(&this.window).default_seat().and_then(|seat| seat.keyboard()) {
+            keyboard.connect_caps_lock_state_notify(clone!(
+                #[weak]
+                this,
+                move |_| this.show_status()
+            ));
+        }
+    }
+
+    fn key(&self, key: &keys::Key) -> Propagation {
+        match key {
+            keys::Key::Back => (self.send)(Event::Back),
+            keys::Key::Access => (self.send)(Event::AccessToggled),
+            keys::Key::Submit if self.typing() => self.submit(),
+            keys::Key::Scroll(pages) if !self.chooser.is_visible() => {
+                for area in [&self.said, &self.asked] {
+                    let adjustment = area.vadjustment();
+                    adjustment.set_value(adjustment.value() + pages * adjustment.page_size());
+                }
+            }
+            keys::Key::Letter(letter) if self.chooser.is_visible() => keys::select(&self.sessions, *letter),
+            _ => return Propagation::Proceed,
+        }
+        Propagation::Stop
+    }
+
+    /// The user name that stands in the entry, submitted or not.
+    pub(crate) fn name_typed(&self) -> Option<String> {
+        self.shows(&State::Name).then(|| self.entry.text().into())
+    }
+
+    /// Whether the keyboard is at an entry.
+    fn typing(&self) -> bool {
+        let focus = gtk4::prelude::RootExt::focus(&self.window);
+        focus.is_some_and(|focus| focus.is_ancestor(&self.entry) || focus.is_ancestor(&self.secret))
+    }
+
+    fn shows(&self, state: &State) -> bool {
+        self.shown.get() == Some(discriminant(state))
+    }
+
+    /// Enter, Tab or the button.
+    fn submit(&self) {
+        if self.chooser.is_visible() {
+            if let Some(row) = self.sessions.selected_row() {
+                self.choose(&row);
+            }
+            return;
+        }
+        let typed = if self.secret.is_visible() { read(&self.secret) } else { read(&self.entry) };
+        if !self.shows(&State::Name) {
+            self.clear();
+        }
+        (self.send)(typed.map_or(Event::TooLong, Event::Submitted));
+    }
+
+    fn choose(&self, row: &gtk4::ListBoxRow) {
+        (self.send)(Event::Chosen(usize::try_from(row.index()).ok().and_then(|place| place.checked_sub(1))));
+    }
+
+    fn clear(&self) {
+        self.filling.set(true);
+        // The buffers wipe what they held.
+        self.secret.set_text("");
+        self.entry.set_text("");
+        self.filling.set(false);
+    }
+
+    /// Shows the model. What has not changed is left alone, so that typing is never disturbed.
+    pub(crate) fn show(self: &Rc<Self>, model: &Model) {
+        self.show_seat(model);
+        self.show_said(model);
+        self.fit_soon();
+        let state = model.state();
+        if self.shown.replace(Some(discriminant(state))) == Some(discriminant(state)) {
+            return;
+        }
+        let busy = matches!(state, State::Waiting | State::Starting);
+        if busy {
+            // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
+            gtk4::prelude::GtkWindowExt::set_focus(&self.window, None::<&gtk4::Widget>);
+        }
+        for widget in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref(), self.sessions.upcast_ref()] {
+            widget.set_sensitive(!busy);
+        }
+        self.go.set_sensitive(!busy);
+        self.back.set_visible(!matches!(state, State::Name | State::Starting));
+        self.progress.set_visible(busy);
+        self.waiting.replace(None);
+        match state {
+            State::Name => {
+                self.ask(&gettext("User name"), false);
+                self.filling.set(true);
+                self.secret.set_text("");
+                self.entry.set_text(model.username());
+                self.filling.set(false);
+                self.entry.grab_focus();
+            }
+            State::Prompt { secret, text } => {
+                self.clear();
+                let text = text.trim();
+                self.ask(&if text.is_empty() { gettext("Answer") } else { text.to_owned() }, *secret);
+                if *secret {
+                    self.secret.grab_focus()
+                } else {
+                    self.entry.grab_focus()
+                };
+            }
+            State::Sessions(choice) => self.offer(choice),
+            State::Waiting => {
+                self.waiting.replace(Some(gettext("Please wait…")));
+            }
+            State::Starting => {
+                self.waiting.replace(Some(gettext("Your session is being started…")));
+            }
+        }
+        self.hint.set_text(&match state {
+            State::Name => gettext("Enter: go on"),
+            State::Prompt { .. } => gettext("Enter: go on   Escape: back to the user name"),
+            State::Sessions(_) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
+            State::Waiting => gettext("Escape: back to the user name"),
+            State::Starting => String::new(),
+        });
+        self.show_status();
+    }
+
+    fn show_seat(&self, model: &Model) {
+        let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
+        set(
+            &self.title,
+            &match server {
+                Some(server) => i18n::fill(&gettext("Log in to {server}"), "server", server),
+                None => gettext("Log in"),
+            },
+        );
+        if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
+            set(&self.hostname, hostname);
+        }
+    }
+
+    fn show_said(&self, model: &Model) {
+        let notice = model.notice().map(i18n::notice).unwrap_or_default();
+        let changed = set(&self.notice, &notice);
+        self.notice.set_visible(!notice.is_empty());
+        let children = self.messages.observe_children();
+        let shown = children.iter::<glib::Object>().flatten().map(|child| text_of(&child));
+        if !shown.eq(model.messages().iter().map(|message| message.text.trim().to_owned())) {
+            while let Some(child) = self.messages.first_child() {
+                self.messages.remove(&child);
+            }
+            for message in model.messages() {
+                self.messages.append(&message_label(message.text.trim(), message.error, self.line.get()));
+            }
+        }
+        self.messages.set_visible(!model.messages().is_empty());
+        self.follow.set(notice.is_empty());
+        self.said.set_visible(!notice.is_empty() || !model.messages().is_empty());
+        if changed {
+            self.said.vadjustment().set_value(0.0);
+        }
+    }
+
+    /// A scrolled text asks for the height that it has at its natural width, which is not the width it gets. So its natural
+    /// width is made the one it got, as soon as that is known.
+    fn fit_soon(self: &Rc<Self>) {
+        glib::idle_add_local_once(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move || {
+                let messages = this.messages.observe_children();
+                let messages: Vec<_> = messages
+                    .iter::<glib::Object>()
+                    .flatten()
+                    .filter_map(|m| m.downcast::<gtk4::Label>().ok())
+                    .collect();
+                for label in [&this.prompt, &this.notice].into_iter().chain(&messages) {
+                    let line = line_of(label);
+                    if line > 0 && label.is_visible() {
+                        label.set_max_width_chars(line);
+                    }
+                }
+                if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
+                    this.line.set(line);
+                }
+            }
+        ));
+    }
+
+    fn ask(&self, prompt: &str, secret: bool) {
+        set(&self.prompt, prompt);
+        self.asked.vadjustment().set_value(0.0);
+        self.chooser.set_visible(false);
+        self.secret.set_visible(secret);
+        self.entry.set_visible(!secret);
+        self.go.set_label(&gettext("Log in"));
+    }
+
+    fn offer(&self, choice: &Choice) {
+        set(&self.prompt, &gettext("Choose a session"));
+        while let Some(row) = self.sessions.first_child() {
+            self.sessions.remove(&row);
+        }
+        let default = (gettext("Default"), gettext("What the server starts by itself"));
+        let offered = choice.entries.iter().map(|e| (e.name.clone(), e.comment.clone().unwrap_or_default()));
+        for (name, comment) in std::iter::once(default).chain(offered) {
+            if let Some(row) = session_row(&name, &comment) {
+                self.sessions.append(&row);
+            }
+        }
+        self.entry.set_visible(false);
+        self.secret.set_visible(false);
+        self.chooser.set_visible(true);
+        self.go.set_label(&gettext("Start"));
+        let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
+        if let Some(row) = self.sessions.row_at_index(place) {
+            self.sessions.select_row(Some(&row));
+            row.grab_focus();
+            // Once more when the list has its place: only then can it be scrolled to the row.
+            glib::idle_add_local_once(move || {
+                row.grab_focus();
+            });
+        }
+    }
+
+    fn show_status(&self) {
+        let display = WidgetExt::display(&self.window);
+        let caps = || display.default_seat().and_then(|seat| seat.keyboard()).is_some_and(|k| k.is_caps_locked());
+        let status = match self.waiting.borrow().as_deref() {
+            Some(waiting) => waiting.to_owned(),
+            None if self.secret.is_visible() && caps() => gettext("Caps Lock is on."),
+            None => String::new(),
+        };
+        self.status.set_visible(!self.stage.has_css_class("tiny") || !status.is_empty());
+        set(&self.status, &status);
+    }
+}
+
+fn get<T: IsA<glib::Object>>(ui: &gtk4::Builder, name: &'static str) -> Result<T, Missing> {
+    ui.object(name).ok_or(Missing(name))
+}
+
+/// Sets the text if it is another one, and says whether it was.
+fn set(label: &gtk4::Label, text: &str) -> bool {
+    let other = label.text() != text;
+    if other {
+        label.set_text(text);
+    }
+    other
+}
+
+fn text_of(child: &glib::Object) -> String {
+    child.downcast_ref::<gtk4::Label>().map(|label| label.text().into()).unwrap_or_default()
+}
+
+/// What is in the entry, taken out one character at a time so that no copy of the whole is left behind. `None`: too long.
+fn read(entry: &impl IsA<gtk4::Editable>) -> Option<Secret> {
+    let mut text = Zeroizing::new(String::with_capacity(limits::ANSWER + 4));
+    for place in 0.. {
+        let character = entry.chars(place, place + 1);
+        if character.is_empty() {
+            break;
+        }
+        text.push_str(&character);
+        if text.len() > limits::ANSWER {
+            return None;
+        }
+    }
+    Secret::new(&text).ok()
+}
+
+/// How many characters fit into a line of this label, by GTK's own measure of a character.
+fn line_of(label: &gtk4::Label) -> i32 {
+    let metrics = label.pango_context().metrics(None, None);
+    let character = metrics.approximate_char_width().max(metrics.approximate_digit_width());
+    if character > 0 { label.width() * gtk4::pango::SCALE / character } else { 0 }
+}
+
+fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
+    let role = if error { gtk4::AccessibleRole::Alert } else { gtk4::AccessibleRole::Label };
+    let attributes = gtk4::pango::AttrList::new();
+    // A fingerprint or a path is broken where the line ends, and a hyphen would seem to be part of it.
+    attributes.insert(gtk4::pango::AttrInt::new_insert_hyphens(false));
+    let label = gtk4::Label::builder()
+        .label(text)
+        .attributes(&attributes)
+        .use_markup(false)
+        .use_underline(false)
+        .wrap(true)
+        .wrap_mode(gtk4::pango::WrapMode::WordChar)
+        .max_width_chars(line)
+        .xalign(0.0)
+        .accessible_role(role)
+        .build();
+    label.add_css_class(if error { "error" } else { "info" });
+    label
+}
+
+/// Each row from its own copy of `row.ui`: there its labels become its accessible name and description.
+fn session_row(name: &str, comment: &str) -> Option<gtk4::ListBoxRow> {
+    let ui = gtk4::Builder::from_string(ROW);
+    for (label, text) in [("name", name), ("comment", comment)] {
+        let label: gtk4::Label = ui.object(label)?;
+        label.set_text(text);
+        label.set_visible(!text.is_empty());
+    }
+    ui.object("row")
+}

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Formatting, lints, unit tests, then the lab: scenarios on a real sshd with PAM and real X servers, which need root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+make lint
+cargo build --workspace --locked
+scripts/tools.sh
+cargo test --workspace --exclude ldm-tests --locked "$@"
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Not root: the lab makes temporary users and starts its own sshd, so its tests run through sudo."
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    export "CARGO_TARGET_${host}_RUNNER=sudo --preserve-env"
+fi
+# Scenarios mostly wait for each other's processes, so more of them than processors run at once.
+cargo test -p ldm-tests --locked "$@" -- --test-threads "${LDM_TEST_THREADS:-4}"

@@ -1,0 +1,204 @@
+//! [`XServer`]: an X server with its own cookie, and what can be seen on it.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::program::{self, Program};
+use crate::{Lab, wait};
+
+/// A running X server.
+pub struct XServer {
+    program: Program,
+    display: String,
+    authority: PathBuf,
+}
+
+impl XServer {
+    /// Xvfb with one screen of 1280×800.
+    pub fn new(lab: &Lab) -> Result<Self> {
+        let mut command = program::command("Xvfb");
+        command.args(["-screen", "0", "1280x800x24", "-noreset", "-nolisten", "tcp"]);
+        Self::start(lab, "xvfb", command)
+    }
+
+    /// Xvfb that also accepts TCP connections, as direct X needs.
+    pub fn listening(lab: &Lab) -> Result<Self> {
+        let mut command = program::command("Xvfb");
+        command.args(["-screen", "0", "1280x800x24", "-noreset", "-listen", "tcp"]);
+        Self::start(lab, "xvfb", command)
+    }
+
+    /// Xephyr: a window on the display that this process uses.
+    pub fn nested(lab: &Lab, title: &str) -> Result<Self> {
+        let mut command = program::command("Xephyr");
+        command.args([
+            "-screen",
+            "1280x800",
+            "-resizeable",
+            "-no-host-grab",
+            "-noreset",
+            "-nolisten",
+            "tcp",
+            "-title",
+            title,
+        ]);
+        Self::start(lab, "xephyr", command)
+    }
+
+    fn start(lab: &Lab, name: &str, mut command: Command) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let authority = lab.file(&format!("xauthority-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        write_authority(&authority)?;
+        let log = lab.log(name);
+        command.args(["-displayfd", "1", "-auth"]).arg(&authority);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut program = Program::adopt(name, &mut command, &log)?;
+        let out = program.child().stdout.take().context("no pipe")?;
+        // The number and a newline come when the server accepts clients.
+        let mut line = String::new();
+        BufReader::new(out.take(16)).read_line(&mut line)?;
+        let number = line.trim();
+        ensure!(!number.is_empty(), "{name} does not start:\n{}", wait::tail(&log));
+        Ok(Self { program, display: format!(":{number}"), authority })
+    }
+
+    /// Its name, `:N`.
+    pub fn display(&self) -> &str {
+        &self.display
+    }
+
+    /// Its X authority file, for root.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// The server's process.
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    /// What is on it.
+    pub fn screen(&self) -> Screen {
+        Screen { display: self.display.clone(), authority: self.authority.clone() }
+    }
+}
+
+impl std::ops::Deref for XServer {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+/// A look at a display, whoever runs it.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    /// Its name, `:N`.
+    pub display: String,
+    /// An X authority file with its cookie.
+    pub authority: PathBuf,
+}
+
+impl Screen {
+    /// A command that is an X client of this display.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("DISPLAY", &self.display).env("XAUTHORITY", &self.authority).stdin(Stdio::null());
+        command
+    }
+
+    /// The titles of the windows that are mapped at the top or just below it (a window manager's frames).
+    pub fn windows(&self) -> Vec<String> {
+        let Ok(output) = self.command("xwininfo").args(["-root", "-tree"]).stderr(Stdio::null()).output() else {
+            return Vec::new();
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().filter_map(|line| Some(line.split_once('"')?.1.split_once('"')?.0.to_owned())).collect()
+    }
+
+    /// Whether a window of this title can be seen.
+    pub fn shows(&self, title: &str) -> bool {
+        if !self.windows().iter().any(|found| found.contains(title)) {
+            return false;
+        }
+        let search = ["search", "--onlyvisible", "--name", title];
+        self.command("xdotool").args(search).output().is_ok_and(|output| !output.stdout.is_empty())
+    }
+
+    /// Waits until a window with this in its title can be seen.
+    pub fn wait_for(&self, title: &str, limit: Duration) -> Result<()> {
+        wait::until(&format!("the window “{title}”"), limit, || self.shows(title).then_some(()))
+            .with_context(|| format!("windows on {}: {:?}", self.display, self.windows()))
+    }
+
+    /// Waits until no window has this in its title.
+    pub fn wait_until_gone(&self, title: &str, limit: Duration) -> Result<()> {
+        wait::until(&format!("the window “{title}” to go"), limit, || {
+            (!self.windows().iter().any(|found| found.contains(title))).then_some(())
+        })
+        .with_context(|| format!("windows on {}: {:?}", self.display, self.windows()))
+    }
+
+    /// Types text, as on a keyboard.
+    pub fn type_text(&self, text: &str) -> Result<()> {
+        self.xdotool(&["type", "--delay", "15", "--", text])
+    }
+
+    /// Presses one key by its X name.
+    pub fn key(&self, key: &str) -> Result<()> {
+        self.xdotool(&["key", "--", key])
+    }
+
+    /// Runs xdotool(1).
+    pub fn xdotool(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.command("xdotool").args(arguments).output()?;
+        ensure!(output.status.success(), "xdotool: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Writes a picture of the whole screen.
+    pub fn picture(&self, file: &Path) -> Result<()> {
+        let output = self.command("import").args(["-silent", "-window", "root"]).arg(file).output()?;
+        ensure!(output.status.success(), "import: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// A number that changes with what the screen shows.
+    pub fn signature(&self) -> Result<u64> {
+        let output = self.command("xwd").args(["-silent", "-root"]).output()?;
+        ensure!(output.status.success(), "xwd: {}", String::from_utf8_lossy(&output.stderr));
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hasher::write(&mut hasher, &output.stdout);
+        Ok(std::hash::Hasher::finish(&hasher))
+    }
+
+    /// How many different colours the screen shows: a blank one has one.
+    pub fn colours(&self) -> Result<u64> {
+        let file = tempfile::Builder::new().suffix(".png").tempfile()?;
+        self.picture(file.path())?;
+        let output = Command::new("identify").args(["-format", "%k"]).arg(file.path()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+    }
+}
+
+/// Writes an X authority file with a random cookie that fits every display (family `FamilyWild`).
+pub fn write_authority(path: &Path) -> Result<()> {
+    let mut cookie = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut cookie)?;
+    let mut bytes = 0xffff_u16.to_be_bytes().to_vec();
+    for field in [&b""[..], b"", b"MIT-MAGIC-COOKIE-1", &cookie] {
+        bytes.extend(u16::try_from(field.len())?.to_be_bytes());
+        bytes.extend(field);
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, &bytes)?;
+    Ok(())
+}

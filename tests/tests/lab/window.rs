@@ -1,0 +1,168 @@
+//! The real greeter, driven with the keyboard alone and read as a screen reader does.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use ldm_protocol::FailureKind;
+use ldm_tests::gui::Reader;
+use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, sshd, sweep, wait};
+
+/// A seat with LDM's own greeter.
+fn seat(
+    server: impl FnOnce(sshd::Builder<'_>) -> sshd::Builder<'_>,
+    user: impl FnOnce(&Lab) -> Result<User>,
+) -> Result<(Scene, Reader)> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    Desk::offer(&lab, "other", "")?;
+    let sshd = server(Sshd::builder(&lab)).start()?;
+    let user = user(&lab)?;
+    let x = XServer::new(&lab)?;
+    let greeter_user = User::create(&lab, Kind::System, "")?;
+    let reader = Reader::new(&lab, &greeter_user)?;
+    let daemon = Daemon::builder(&lab)
+        .on(x.screen())
+        .server(&sshd, sshd.port())?
+        .set("LDM_GREETER", &reader.greeter())
+        .set("LDM_THEME", &reader.theme())
+        .set("LDM_SESSION", "desk")
+        .greeter_user(greeter_user)
+        .start()?;
+    Ok((Scene { daemon, x, user, sshd, lab }, reader))
+}
+
+fn greeter_pid(scene: &Scene) -> Option<i32> {
+    let pids = scene.daemon.greeter_user().processes();
+    pids.into_iter().find(|pid| sweep::command_line(*pid).contains("ldm-greeter"))
+}
+
+#[test]
+fn log_in_with_the_keyboard_alone_after_a_typing_error() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    let pid = greeter_pid(&scene);
+    ensure!(pid.is_some(), "no greeter runs");
+    screen.type_text(&scene.user.name)?;
+    screen.key("Return")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.type_text("mistyped\n")?;
+    reader.wait_for_label(FailureKind::Denied.message(), wait::STEP)?;
+    let question = reader.wait_for("a question", wait::STEP, |w| w.focused && w.role.contains("text"))?;
+    if !question.name.contains("Password") {
+        // The name is still there.
+        assert_eq!(question.text, scene.user.name);
+        screen.key("Return")?;
+    }
+    reader.wait_for_question("Password:", wait::STEP)?;
+    assert_eq!(greeter_pid(&scene), pid, "the greeter was restarted");
+    screen.type_text(&scene.user.password)?;
+    screen.key("Return")?;
+    reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    scene.desk().prepare()?;
+    screen.key("Return")?;
+    scene.desk().wait_until_up()?;
+    screen.wait_for(&scene.desk().title(), wait::STEP)?;
+    assert_eq!(scene.desk().env()?.get("DESKTOP_SESSION").map(String::as_str), Some("desk"));
+    assert_eq!(greeter_pid(&scene), None, "a greeter beside the session");
+    scene.work_and_log_out()?;
+    let again = reader.wait_for_question("User name", wait::STEP)?;
+    assert_eq!(again.text, "", "the last user's name is left for the next one to see");
+    let failed = reader.widgets().into_iter().find(|widget| widget.name.contains("ended"));
+    assert_eq!(failed, None, "a normal logout is no failure");
+    scene.finish()
+}
+
+#[test]
+fn escape_goes_back_to_the_name() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.type_text("somebodyelse\n")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.key("Escape")?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.xdotool(&["key", "ctrl+a"])?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.password))?;
+    reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    scene.finish()
+}
+
+#[test]
+fn an_expired_password_is_changed_at_the_greeter() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, |lab| User::create(lab, Kind::Expired, "Lab-0ld-password"))?;
+    let screen = scene.x.screen();
+    let new = "Lab-n3w-passw0rd-quite-different";
+    scene.lab.secret(new);
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    for (question, answer) in [
+        ("Password:", "Lab-0ld-password"),
+        ("Current password:", "Lab-0ld-password"),
+        ("New password:", new),
+        ("Retype new password:", new),
+    ] {
+        let asked = reader.wait_for("the server's question", wait::STEP, |w| {
+            w.focused && w.role.contains("text") && w.text.is_empty() && w.name.contains(question)
+        })?;
+        assert!(asked.role.contains("password"), "{question} would be seen: {asked:?}");
+        screen.type_text(&format!("{answer}\n"))?;
+    }
+    reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    scene.finish()
+}
+
+#[test]
+fn markup_from_the_server_is_shown_as_it_is() -> Result<()> {
+    let text = "<b>Closed</b> from 5 & 6 <span foreground='red'>\u{1b}[31mtoday\u{1b}[0m";
+    let (scene, reader) = seat(
+        |sshd| {
+            let line = format!("Banner {}", sshd.file("banner", format!("{text}\n").as_bytes()).display());
+            sshd.line(&line)
+        },
+        User::new,
+    )?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    scene.x.screen().type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_label("<b>Closed</b> from 5 & 6 <span foreground='red'>today", wait::STEP)?;
+    scene.finish()
+}
+
+#[test]
+fn a_server_that_is_down_is_told_and_tried_again_without_a_restart() -> Result<()> {
+    let (mut scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    let port = scene.sshd.port();
+    scene.sshd.crash();
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_label("is there but accepts no logins", wait::STEP)?;
+    reader.wait_for_label(&format!("127.0.0.1:{port}"), wait::STEP)?;
+    scene.sshd = Sshd::builder(&scene.lab).port(port).start()?;
+    let pid = greeter_pid(&scene);
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.key("Return")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    assert_eq!(greeter_pid(&scene), pid);
+    scene.finish()
+}
+
+#[test]
+fn why_a_session_failed_is_read_on_the_next_greeter() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    let script = scene.lab.script("sessions/short", "echo 'the panel has no <b>battery</b>' >&2; exit 3")?;
+    fs::remove_file(scene.lab.file("share/xsessions/desk.desktop"))?;
+    scene.lab.session("desk", "Lab desk", &script.to_string_lossy())?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.password))?;
+    reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    screen.key("Return")?;
+    reader.wait_for_label("the panel has no <b>battery</b>", wait::STEP)?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    scene.finish()
+}
