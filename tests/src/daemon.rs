@@ -71,7 +71,7 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Runs greeters as this user instead of one of their own.
+    /// Runs greeters as this user instead of one of their own; whatever else it runs may outlive the daemon.
     #[must_use]
     pub fn greeter_user(mut self, user: User) -> Self {
         self.greeter_user = Some(user);
@@ -90,6 +90,7 @@ pub struct Daemon {
     control: UnixListener,
     // Removed after the program has ended.
     greeter_user: User,
+    greeter_user_is_shared: bool,
     worker_user: User,
 }
 
@@ -114,6 +115,7 @@ impl Daemon {
         let control = UnixListener::bind(&socket)?;
         control.set_nonblocking(true)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
+        let greeter_user_is_shared = builder.greeter_user.is_some();
         let greeter_user = match builder.greeter_user.take() {
             Some(user) => user,
             None => User::create(lab, Kind::System, "")?,
@@ -146,7 +148,7 @@ impl Daemon {
             command.args(["--display", &screen.display]).env("XAUTHORITY", &screen.authority);
         }
         let program = Program::start("ldm", &mut command, &lab.log("ldm"))?;
-        Ok(Self { program, control, greeter_user, worker_user })
+        Ok(Self { program, control, greeter_user, greeter_user_is_shared, worker_user })
     }
 
     /// The daemon's process.
@@ -228,13 +230,15 @@ impl Daemon {
         let left = || -> Vec<String> {
             below
                 .iter()
-                .filter(|(pid, start)| start_of(*pid) == *start)
+                .filter(|(pid, start)| start.is_some() && start_of(*pid) == *start)
                 .map(|(pid, _)| sweep::command_line(*pid))
                 .collect()
         };
         wait::until("the daemon's children to end", Duration::from_secs(5), || left().is_empty().then_some(()))
             .with_context(|| format!("left running: {:?}", left()))?;
-        self.greeter_user.wait_for_no_process(Duration::from_secs(5))?;
+        if !self.greeter_user_is_shared {
+            self.greeter_user.wait_for_no_process(Duration::from_secs(5))?;
+        }
         self.worker_user.wait_for_no_process(Duration::from_secs(5))
     }
 }

@@ -56,6 +56,7 @@ impl Conversation {
         match self.outcome {
             Outcome::In => Ok(self.said),
             Outcome::Refused { text, failure, .. } => {
+                wait::note_failure();
                 bail!("the login was refused: {text} ({failure:?}); the server had said {:?}", self.said)
             }
         }
@@ -89,6 +90,9 @@ pub struct Refusal {
 impl Refusal {
     /// Fails unless it was refused for this.
     pub fn expect(self, kind: FailureKind) -> Result<Self> {
+        if self.failure.kind != kind {
+            wait::note_failure();
+        }
         ensure!(
             self.failure.kind == kind,
             "refused with {:?} instead of {kind:?}; said before: {:?}",

@@ -112,10 +112,8 @@ impl Reader {
         })
     }
 
-    /// Waits for a label with this in it.
-    pub fn wait_for_label(&self, text: &str, limit: Duration) -> Result<Widget> {
-        self.wait_for(&format!("the label “{text}”"), limit, |widget| {
-            widget.role == "label" && widget.name.contains(text)
-        })
+    /// Waits for a text to be read: a label, or an alert.
+    pub fn wait_for_text(&self, text: &str, limit: Duration) -> Result<Widget> {
+        self.wait_for(&format!("the text “{text}”"), limit, |widget| widget.name.contains(text))
     }
 }

@@ -1,5 +1,6 @@
 //! Waiting for what has no event of its own: with a time limit, and a message that says what did not happen.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,20 @@ use anyhow::{Context, Result, bail};
 
 /// How long a healthy machine may take for one step, with several scenarios on two processors.
 pub const STEP: Duration = Duration::from_secs(20);
+
+thread_local! {
+    static FAILED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread has ever waited in vain: its scenario has probably failed.
+pub fn has_failed() -> bool {
+    FAILED.get()
+}
+
+/// Notes that this thread's scenario has failed, so that its logs are shown.
+pub fn note_failure() {
+    FAILED.set(true);
+}
 
 /// Asks until there is an answer. `what` ends the sentence "waited in vain for …".
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T> {
@@ -21,6 +36,7 @@ pub fn try_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Resul
             return Ok(found);
         }
         if Instant::now() >= end {
+            FAILED.set(true);
             bail!("waited {:.1} s in vain for {what}", limit.as_secs_f32());
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -120,8 +120,10 @@ impl Drop for Lab {
             let copy = format!("/tmp/kept-{}", self.path().file_name().unwrap_or_default().to_string_lossy());
             let _ = std::process::Command::new("cp").args(["-a", "--"]).arg(self.file("log")).arg(copy).status();
         }
-        if std::thread::panicking() {
+        if std::thread::panicking() || crate::wait::has_failed() {
             self.show_logs();
+        }
+        if std::thread::panicking() {
             return;
         }
         let leaks = self.leaks();

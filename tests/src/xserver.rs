@@ -147,9 +147,18 @@ impl Screen {
         .with_context(|| format!("windows on {}: {:?}", self.display, self.windows()))
     }
 
-    /// Types text, as on a keyboard.
+    /// Types text, as on a keyboard; a line's end is the Enter key.
     pub fn type_text(&self, text: &str) -> Result<()> {
-        self.xdotool(&["type", "--delay", "15", "--", text])
+        for line in text.split_inclusive('\n') {
+            let typed = line.trim_end_matches('\n');
+            if !typed.is_empty() {
+                self.xdotool(&["type", "--delay", "15", "--", typed])?;
+            }
+            if typed.len() < line.len() {
+                self.key("Return")?;
+            }
+        }
+        Ok(())
     }
 
     /// Presses one key by its X name.

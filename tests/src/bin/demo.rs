@@ -192,7 +192,7 @@ fn story(
     steps.step("A mistyped password is refused", || {
         screen.type_text("mistyped")?;
         screen.key("Return")?;
-        reader.wait_for_label(FailureKind::Denied.message(), STEP)?;
+        reader.wait_for_text(FailureKind::Denied.message(), STEP)?;
         ensure!(x.program().is_running(), "the X server was restarted");
         let still = daemon.greeter_user().processes();
         ensure!(greeters.iter().all(|pid| still.contains(pid)), "the greeter was restarted");

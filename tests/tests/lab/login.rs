@@ -17,7 +17,7 @@ fn log_in_use_log_out_and_log_in_again() -> Result<()> {
     assert!(!seat.hostname.is_empty());
     assert!(matches!(greeter.request(&Request::LdmPrepare)?, Response::Success));
     let said = greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
-    assert_eq!(said.last().map(String::as_str), Some("secret: Password:"), "{said:?}");
+    assert_eq!(said.last().map(|text| text.trim()), Some("secret: Password:"), "{said:?}");
     let sessions = greeter.sessions()?;
     let ids: Vec<&str> = sessions.sessions.iter().map(|session| session.id.as_str()).collect();
     assert!(ids.contains(&"desk") && ids.contains(&"other"), "{ids:?}");

@@ -236,6 +236,8 @@ fn trust_on_first_use_holds_from_then_on() -> Result<()> {
     sshd::make_keys(&other)?;
     let line = format!("[127.0.0.1]:{} {}\n", sshd.port(), sshd::public_key(&other.join("ed25519"))?);
     fs::write(&learnt, &line)?;
+    // Each daemon of the lab has a worker user of its own.
+    fs::set_permissions(&learnt, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     let mut daemon = start()?;
     let mut greeter = daemon.greeter()?;
     refusal(&mut greeter)?.expect(FailureKind::HostKeyChanged)?;

@@ -69,10 +69,22 @@ fn a_session_that_was_never_offered_is_not_started() -> Result<()> {
 #[test]
 fn a_session_whose_program_is_missing_says_so() -> Result<()> {
     let mut scene = Scene::new()?;
-    scene.lab.session("broken", "Broken", "/nonexistent/program --with arguments")?;
-    let failure = start_and_fail(&mut scene, "broken")?;
-    assert!(matches!(failure.kind, FailureKind::SessionFailed | FailureKind::SessionTooShort), "{failure:?}");
-    assert!(failure.detail.clone().unwrap_or_default().contains("/nonexistent/program"), "{failure:?}");
+    scene.lab.session("never", "Never there", "/nonexistent/program --with arguments")?;
+    let program = scene.lab.script("sessions/program", "exec xterm")?;
+    scene.lab.session("broken", "Broken", &format!("{} --with arguments", program.display()))?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    let ids: Vec<String> = greeter.sessions()?.sessions.into_iter().map(|session| session.id).collect();
+    assert!(ids.contains(&"broken".to_owned()) && !ids.contains(&"never".to_owned()), "{ids:?}");
+    // It goes while the user chooses.
+    fs::remove_file(&program)?;
+    greeter.start(Some("broken"))?;
+    let mut greeter = scene.daemon.greeter()?;
+    let failure = greeter.seat()?.failure.context("the next greeter was told of no failure")?;
+    assert_eq!(failure.kind, FailureKind::SessionFailed, "{failure:?}");
+    assert!(failure.detail.clone().unwrap_or_default().contains(&*program.to_string_lossy()), "{failure:?}");
+    scene.log_in_at(greeter)?;
+    scene.log_out()?;
     scene.finish()
 }
 
@@ -123,7 +135,7 @@ fn a_server_without_the_helper_still_gives_a_session() -> Result<()> {
     // The fallback lists /usr/share/xsessions alone.
     assert!(sessions.sessions.iter().any(|session| session.id == "icewm-session"), "{sessions:?}");
     greeter.start(Some("icewm-session"))?;
-    scene.x.screen().wait_for("IceWM", wait::STEP).or_else(|_| scene.x.screen().wait_for("icewm", wait::STEP))?;
+    scene.x.screen().wait_for("TaskBar", wait::STEP)?;
     assert!(scene.daemon.log_text().contains("ldm-server-helper"), "what is missing then is not in the log");
     let worker = scene.daemon.wait_for_worker()?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker), nix::sys::signal::Signal::SIGTERM)?;

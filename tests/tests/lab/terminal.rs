@@ -115,7 +115,7 @@ fn a_session_opens_in_a_window_of_its_own() -> Result<()> {
     terminal.answer("Password:", &place.user.password)?;
     desk.wait_until_up().with_context(|| terminal.program.log_text())?;
     let screen = place.x.screen();
-    let xephyr = || screen.windows().iter().any(|title| title.contains("ephyr") || title.contains("ldm")).then_some(());
+    let xephyr = || screen.windows().iter().any(|title| title.starts_with("LDM: ")).then_some(());
     wait::until("a Xephyr window", wait::STEP, xephyr)?;
     assert!(!screen.windows().contains(&desk.title()), "the session's windows are beside it: {:?}", screen.windows());
     desk.work()?;

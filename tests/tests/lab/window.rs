@@ -47,7 +47,7 @@ fn log_in_with_the_keyboard_alone_after_a_typing_error() -> Result<()> {
     screen.key("Return")?;
     reader.wait_for_question("Password:", wait::STEP)?;
     screen.type_text("mistyped\n")?;
-    reader.wait_for_label(FailureKind::Denied.message(), wait::STEP)?;
+    reader.wait_for_text(FailureKind::Denied.message(), wait::STEP)?;
     let question = reader.wait_for("a question", wait::STEP, |w| w.focused && w.role.contains("text"))?;
     if !question.name.contains("Password") {
         // The name is still there.
@@ -126,7 +126,7 @@ fn markup_from_the_server_is_shown_as_it_is() -> Result<()> {
     )?;
     reader.wait_for_question("User name", wait::STEP)?;
     scene.x.screen().type_text(&format!("{}\n", scene.user.name))?;
-    reader.wait_for_label("<b>Closed</b> from 5 & 6 <span foreground='red'>today", wait::STEP)?;
+    reader.wait_for_text("<b>Closed</b> from 5 & 6 <span foreground='red'>today", wait::STEP)?;
     scene.finish()
 }
 
@@ -138,8 +138,8 @@ fn a_server_that_is_down_is_told_and_tried_again_without_a_restart() -> Result<(
     let port = scene.sshd.port();
     scene.sshd.crash();
     screen.type_text(&format!("{}\n", scene.user.name))?;
-    reader.wait_for_label("is there but accepts no logins", wait::STEP)?;
-    reader.wait_for_label(&format!("127.0.0.1:{port}"), wait::STEP)?;
+    reader.wait_for_text("is there but accepts no logins", wait::STEP)?;
+    reader.wait_for_text(&format!("127.0.0.1:{port}"), wait::STEP)?;
     scene.sshd = Sshd::builder(&scene.lab).port(port).start()?;
     let pid = greeter_pid(&scene);
     reader.wait_for_question("User name", wait::STEP)?;
@@ -162,7 +162,7 @@ fn why_a_session_failed_is_read_on_the_next_greeter() -> Result<()> {
     screen.type_text(&format!("{}\n", scene.user.password))?;
     reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
     screen.key("Return")?;
-    reader.wait_for_label("the panel has no <b>battery</b>", wait::STEP)?;
+    reader.wait_for_text("the panel has no <b>battery</b>", wait::STEP)?;
     reader.wait_for_question("User name", wait::STEP)?;
     scene.finish()
 }
