@@ -56,10 +56,10 @@ impl Remote {
     /// What the server offers, sanitised. An empty list if it does not say: its default session can still be started.
     pub async fn info(&mut self, locale: Option<&str>) -> Result<Info, Failure> {
         let listed = tokio::time::timeout(INFO_TIME, async {
-            if !self.bare {
-                if let Some(info) = self.ask_helper(locale).await? {
-                    return Ok(info);
-                }
+            if !self.bare
+                && let Some(info) = self.ask_helper(locale).await?
+            {
+                return Ok(info);
             }
             let info = self.ask_fallback().await?;
             self.without_helper();
