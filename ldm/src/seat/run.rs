@@ -81,6 +81,9 @@ pub async fn run(config: Config, options: Options) -> Result<u8, SetupError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    if let Err(error) = sys::adopt_orphans() {
+        tracing::warn!(%error, "what greeters leave running cannot be ended");
+    }
     let (mut driver, mut inputs) = Driver::new(config, &options)?;
     let mut seat = Seat::new(driver.policy(&options), Instant::now());
     let mut event = Some(Event::Start);
@@ -335,6 +338,7 @@ impl Driver {
                 },
                 Err(error) => error.to_string(),
             };
+            sys::end_strays().await;
             let _ = events.send(Input::Seat(Event::GreeterExited(why))).await;
         });
     }
