@@ -92,7 +92,7 @@ impl Metric {
             };
             let (n, peer) = (series.samples.len(), &series.peer);
             let _ =
-                writeln!(out, "  {peer:<34} {:>10}  ({} – {}, n={n}){ratio}", short(median), short(min), short(max));
+                writeln!(out, "  {peer:<38} {:>10}  ({} – {}, n={n}){ratio}", short(median), short(min), short(max));
         }
         for missing in &self.missing {
             let _ = writeln!(out, "  not measured: {missing}");
