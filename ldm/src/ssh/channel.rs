@@ -35,7 +35,8 @@ impl fmt::Debug for X11Request {
 }
 
 /// One forwarded X11 connection: what the X client sends is read, what the X server says is written. Dropping it closes
-/// the channel. Read it steadily: see [`super::inbox`] for what happens to one that is not read.
+/// the channel. Read it steadily: one that is not read at all while the server goes on sending is closed when 64 MiB wait on its
+/// connection.
 pub struct X11Stream {
     /// Gone only while it is dropped.
     stream: Option<ChannelStream<Msg>>,

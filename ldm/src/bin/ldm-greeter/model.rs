@@ -117,13 +117,21 @@ enum Open {
     Start,
 }
 
+/// Whether the server is to be connected to while the name is being typed.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Ahead {
+    #[default]
+    No,
+    /// The user has begun to type.
+    Wanted,
+    /// The daemon was asked to.
+    Asked,
+}
+
 /// How far the attempt is.
 #[derive(Debug, Default)]
 struct Progress {
-    /// The user has begun to type a name.
-    typed: bool,
-    /// The daemon was asked to connect.
-    prepared: bool,
+    ahead: Ahead,
     /// The user has answered a question.
     answered: bool,
     /// The user has chosen the session that is to be started.
@@ -192,7 +200,9 @@ impl Model {
         match event {
             Event::Opened => self.send(Open::Hello, Request::LdmHello { version: VERSION }, &mut actions),
             Event::Typed => {
-                self.progress.typed = true;
+                if self.progress.ahead == Ahead::No {
+                    self.progress.ahead = Ahead::Wanted;
+                }
                 self.prepare(&mut actions);
             }
             Event::Submitted(answer) => self.submit(answer, &mut actions),
@@ -226,8 +236,8 @@ impl Model {
 
     /// Asks for a connection, once an attempt, as soon as both the user types and the daemon is known to understand it.
     fn prepare(&mut self, actions: &mut Vec<Action>) {
-        if self.progress.typed && !self.progress.prepared && self.seat.is_some() && matches!(self.state, State::Name) {
-            self.progress.prepared = true;
+        if self.progress.ahead == Ahead::Wanted && self.seat.is_some() && matches!(self.state, State::Name) {
+            self.progress.ahead = Ahead::Asked;
             self.send(Open::Prepare, Request::LdmPrepare, actions);
         }
     }
