@@ -217,11 +217,23 @@ fn an_expired_password_is_changed() {
 #[test]
 fn there_is_no_way_into_gtks_debugger() {
     let Some(mut lab) = Lab::greeted() else { return };
-    // Any other window would take the keyboard.
-    for key in ["ctrl+shift+i", "ctrl+shift+d", "ctrl+period", "F10", "Escape"] {
+    for key in ["ctrl+shift+i", "ctrl+shift+d"] {
         lab.key(key);
     }
+    // The debugger would take the keyboard as soon as its window is there, and these round trips take longer than that.
     lab.name("mallory");
+    for answer in ["1", "2", "3"] {
+        lab.asks(AuthMessageType::Visible, "Code:");
+        lab.type_text(answer);
+        lab.key("Return");
+        assert_eq!(lab.hear_answer().as_deref(), Some(answer));
+    }
+    let windows = Command::new("xdotool")
+        .args(["search", "--onlyvisible", "--class", "ldm-greeter"])
+        .env("DISPLAY", &lab.display)
+        .output()
+        .unwrap();
+    assert_eq!(windows.stdout.lines().count(), 1);
 }
 
 #[test]
