@@ -404,6 +404,47 @@ fn connections_made_ahead() {
 }
 
 #[test]
+fn a_connection_made_ahead_that_died_unseen_is_made_again() {
+    let again = "w2 connected -> login alice
+        w2 secret Password: -> Secret Password:
+        w2 lost -> log; drop-worker";
+    for died in ["w1 lost", "w1 exit"] {
+        let again = format!("{died} -> drop-worker; worker 2\nw1 exit ->\n{again}");
+        // Before the name was sent, and after.
+        let first = "ask prepare -> worker 1; success";
+        play_all(policy(), &[GREETING, first, "ask create alice ->", &again]);
+        play_all(policy(), &[GREETING, first, "w1 connected ->\nask create alice -> login alice", &again]);
+    }
+    // Once, and not for what trying again does not change.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            "ask prepare -> worker 1; success
+            ask create alice ->
+            w1 lost -> drop-worker; worker 2
+            w2 lost -> log; drop-worker; error ConnectionLost
+            ask prepare -> worker 3; success
+            ask create alice ->
+            w3 denied -> drop-worker; auth-error Denied",
+        ],
+    );
+    // Not once something was asked.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            "ask prepare -> worker 1; success
+            w1 connected ->
+            ask create alice -> login alice
+            w1 secret Password: -> Secret Password:
+            ask answer x -> answer x
+            w1 lost -> log; drop-worker; error ConnectionLost",
+        ],
+    );
+}
+
+#[test]
 fn the_worker_fails_at_each_point() {
     for event in ["w1 lost", "w1 exit", "w1 started", "w1 authenticated", "w1 ended", "w1 secret x"] {
         let kind = if event == "w1 lost" { "ConnectionLost" } else { "Internal" };
