@@ -402,8 +402,10 @@ impl Model {
         }
         let entries: Vec<_> =
             sessions.sessions.into_iter().take(limits::SESSIONS).filter_map(SessionEntry::sanitised).collect();
-        if entries.is_empty() {
-            return self.start(vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()], actions);
+        // One entry and "Default" would be two names of one thing. After a failure the user is to see what happens.
+        if entries.is_empty() || entries.len() == 1 && self.notice.is_none() {
+            let id = entries.into_iter().next().map_or_else(|| DEFAULT_SESSION.to_owned(), |only| only.id);
+            return self.start(vec![SESSION_COMMAND.to_owned(), id], actions);
         }
         let preselected = sessions.preselected.and_then(|id| entries.iter().position(|entry| entry.id == id));
         self.state = State::Sessions(Choice { entries, preselected });

@@ -144,6 +144,7 @@ fn answers_and_names_are_sent_as_typed() {
 fn there_is_no_question_where_there_is_no_choice() {
     for (event, start) in [
         (sessions(&["xfce"], Some("xfce"), Some("icewm")), "start [\"ldm-session\", \"icewm\"] []"),
+        (sessions(&["icewm"], None, None), "start [\"ldm-session\", \"icewm\"] []"),
         (sessions(&[], None, None), "start [\"ldm-session\", \"default\"] []"),
         (sessions(&["../bad", ""], None, None), "start [\"ldm-session\", \"default\"] []"),
     ] {
@@ -163,8 +164,8 @@ fn what_was_remembered_may_be_gone() {
         &mut model,
         [
             (success(), &[SESSIONS], "waiting"),
-            (sessions(&["xfce"], Some("kde"), None), &[], "sessions 1 preselected None"),
-            (Event::Chosen(Some(7)), &[], "sessions 1 preselected None"),
+            (sessions(&["xfce", "mate"], Some("kde"), None), &[], "sessions 2 preselected None"),
+            (Event::Chosen(Some(7)), &[], "sessions 2 preselected None"),
             (Event::Chosen(None), &["start [\"ldm-session\", \"default\"] []"], "starting"),
             (failure(FailureKind::SessionGone), &[SESSIONS], "waiting !SessionGone"),
             (sessions(&["icewm"], None, None), &[], "sessions 1 preselected None !SessionGone"),
