@@ -22,18 +22,28 @@ use crate::session::LIMIT;
 /// After this long a greeter has painted, loaded its pictures and is at rest.
 const REST: Duration = Duration::from_secs(1);
 
+/// The light set-up, which the bare window does not make for itself.
+const LIGHT: &[(&str, &str)] = &[("GSK_RENDERER", "cairo"), ("GDK_DEBUG", "gl-disable"), ("GTK_A11Y", "none")];
+
 /// Both measurements, in the environment that the daemon gives its greeter.
 pub fn all(place: &Place, rounds: usize) -> Result<[Metric; 2]> {
     let mut start = Metric::new("greeter: exec → mapped", "ms", "ratio ≤ 2");
     let mut size = Metric::new("greeter at rest (PSS)", "MiB", "ratio ≤ 2");
-    let env = environment(place)?;
+    // It lives on, with the directories that it has made for its greeter.
+    let ldm = Ldm::new("ldm", place, place.sshd.port(), Start::Bare, true)?;
+    let env = ldm.greeter().context("no greeter")?.hello().env.clone();
     let x = XServer::new(&place.lab)?;
     let socket = place.lab.file("bench-greetd.sock");
     let listener = UnixListener::bind(&socket)?;
     std::thread::spawn(move || serve(&listener));
     for _ in 0..rounds {
-        for (name, program) in [("bare GTK 4 window", "ldm-bench-window"), ("ldm-greeter", "ldm-greeter")] {
-            let sample = stage::target().and_then(|bin| run(&place.lab, &x, &bin.join(program), &env, &socket));
+        for (name, program, further) in
+            [("bare GTK 4 window", "ldm-bench-window", LIGHT), ("ldm-greeter", "ldm-greeter", &[])]
+        {
+            let mut env = env.clone();
+            env.insert("GREETD_SOCK".to_owned(), socket.display().to_string());
+            env.extend(further.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+            let sample = stage::target().and_then(|bin| run(&place.lab, &x, &bin.join(program), &env));
             let (mapped, pss) = match sample {
                 Ok((mapped, pss)) => (Ok(mapped), Ok(pss)),
                 Err(e) => (Err(anyhow::anyhow!("{e:#}")), Err(e)),
@@ -45,20 +55,11 @@ pub fn all(place: &Place, rounds: usize) -> Result<[Metric; 2]> {
     Ok([start.done(), size.done()])
 }
 
-/// What the daemon starts a greeter with.
-fn environment(place: &Place) -> Result<BTreeMap<String, String>> {
-    let ldm = Ldm::new("ldm", place, place.sshd.port(), Start::Bare, true)?;
-    Ok(ldm.greeter().context("no greeter")?.hello().env.clone())
-}
-
-fn run(lab: &Lab, x: &XServer, program: &Path, env: &BTreeMap<String, String>, socket: &Path) -> Result<(f64, f64)> {
+fn run(lab: &Lab, x: &XServer, program: &Path, env: &BTreeMap<String, String>) -> Result<(f64, f64)> {
     let screen = x.screen();
     let mut watch = Watch::new(&screen)?;
     let mut command = Command::new(program);
-    command.env_clear().envs(env).env("GREETD_SOCK", socket);
-    command.env("DISPLAY", &screen.display).env("XAUTHORITY", &screen.authority);
-    // The bare window sets up nothing by itself; the greeter may, or may leave it to the daemon.
-    command.env("GSK_RENDERER", "cairo").env("GDK_DEBUG", "gl-disable").env("GTK_A11Y", "none");
+    command.env_clear().envs(env).env("DISPLAY", &screen.display).env("XAUTHORITY", &screen.authority);
     let log = lab.log("bench-greeter");
     let out = fs::File::create(&log)?;
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);

@@ -21,28 +21,45 @@ fn between(from: Duration, to: Duration) -> f64 {
 /// How the two moments of an `ssh` are called.
 const SSH: [&str; 2] = ["ssh -Y, from its start", "ssh -Y, from its prompt"];
 
-/// The same login timed from both.
-fn ssh_to_command(place: &Place, ssh: &OpenSsh) -> [Result<f64>; 2] {
+/// A time, or why there is none, under the name it has in the report.
+type Named = (String, Result<f64>);
+
+/// Gives each moment its time, or all of them the reason why there is none.
+fn named(names: &[String], times: Result<Vec<f64>>) -> Vec<Named> {
+    match times {
+        Ok(times) => names.iter().cloned().zip(times.into_iter().map(Ok)).collect(),
+        Err(e) => names.iter().map(|name| (name.clone(), Err(anyhow!("{e:#}")))).collect(),
+    }
+}
+
+/// One login, timed from both moments.
+fn ssh_to_command(place: &Place, ssh: &OpenSsh) -> Vec<Named> {
     let times = (|| {
         let login = ssh.login(place.sessions.command())?;
         let (session, runs) = place.sessions.next()?;
         drop(session);
         drop(login.terminal);
         place.settle()?;
-        Ok([between(login.started, runs), between(login.answered, runs)])
+        Ok(vec![between(login.started, runs), between(login.answered, runs)])
     })();
-    both_of(times)
+    named(&SSH.map(str::to_owned), times)
 }
 
-fn both_of(times: Result<[f64; 2]>) -> [Result<f64>; 2] {
-    match times {
-        Ok(times) => times.map(Ok),
-        Err(e) => [Err(anyhow!("{e:#}")), Err(e)],
+/// One login; where sessions are listed, timed from the choice, too.
+fn ldm_to_command(place: &Place, ldm: &mut Ldm) -> Vec<Named> {
+    let mut names = vec![ldm.name.clone()];
+    if ldm.lists() {
+        names.push(format!("{}, from the choice", ldm.name));
     }
-}
-
-fn names(ldms: &[Ldm]) -> impl Iterator<Item = &str> {
-    SSH.into_iter().chain(ldms.iter().map(|ldm| ldm.name.as_str()))
+    let times = (|| {
+        let login = ldm.login("mark")?;
+        let (session, runs) = place.sessions.next()?;
+        drop(session);
+        place.settle()?;
+        ldm.settle()?;
+        Ok(vec![between(login.answered, runs), between(login.chosen, runs)])
+    })();
+    named(&names, times)
 }
 
 /// The daemon as it forces a session and as it lets the user choose; what does not start is named in `metric`.
@@ -54,13 +71,11 @@ fn both(place: &Place, port: u16, start: Start, metric: &mut Metric) -> Vec<Ldm>
         .collect()
 }
 
-fn ldm_to_command(place: &Place, ldm: &mut Ldm) -> Result<f64> {
-    let answered = ldm.login("mark")?;
-    let (session, runs) = place.sessions.next()?;
-    drop(session);
-    place.settle()?;
-    ldm.settle()?;
-    Ok(between(answered, runs))
+/// One login of each.
+fn round(place: &Place, ssh: &OpenSsh, ldms: &mut [Ldm]) -> Vec<Named> {
+    let mut samples = ssh_to_command(place, ssh);
+    samples.extend(ldms.iter_mut().flat_map(|ldm| ldm_to_command(place, ldm)));
+    samples
 }
 
 /// Last answer submitted → session command running on the server.
@@ -74,12 +89,8 @@ pub fn to_command(place: &Place, start: Start, rounds: usize) -> Result<Metric> 
     let ssh = OpenSsh::new("ssh -Y", place, port, start, &[])?;
     let mut ldms = both(place, port, start, &mut metric);
     for _ in 0..rounds {
-        for (name, sample) in SSH.iter().zip(ssh_to_command(place, &ssh)) {
-            metric.add(name, sample);
-        }
-        for ldm in &mut ldms {
-            let sample = ldm_to_command(place, ldm);
-            metric.add(&ldm.name, sample);
+        for (name, sample) in round(place, &ssh, &mut ldms) {
+            metric.add(&name, sample);
         }
     }
     Ok(metric.done())
@@ -94,20 +105,22 @@ pub fn round_trips(place: &Place, rounds: usize) -> Result<[Metric; 2]> {
     let ssh = OpenSsh::new("ssh -Y", place, port, Start::Bare, &[])?;
     let mut ldms = both(place, port, Start::Bare, &mut times);
     for _ in 0..rounds {
-        let mut points: [Vec<(f64, f64)>; 4] = Default::default();
+        let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
         for delay in DELAYS_MS {
             relay.set_latency(Duration::from_millis(u64::from(delay)) / 2);
-            let mut samples = Vec::from(ssh_to_command(place, &ssh));
-            samples.extend(ldms.iter_mut().map(|ldm| ldm_to_command(place, ldm)));
-            for ((sample, points), name) in samples.into_iter().zip(&mut points).zip(names(&ldms)) {
+            for (name, sample) in round(place, &ssh, &mut ldms) {
                 if let Ok(y) = sample {
-                    points.push((f64::from(delay) / 1000.0, y));
+                    let point = (f64::from(delay) / 1000.0, y);
+                    match lines.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, points)) => points.push(point),
+                        None => lines.push((name.clone(), vec![point])),
+                    }
                 }
                 times.add(&format!("{name}, {delay} ms"), sample);
             }
         }
         relay.set_latency(Duration::ZERO);
-        for (name, points) in names(&ldms).zip(&points) {
+        for (name, points) in &lines {
             if let Some(slope) = stats::slope(points) {
                 slopes.add(name, Ok(slope));
             }
@@ -131,15 +144,15 @@ pub fn to_window(place: &Place, rounds: usize) -> Result<Metric> {
             peer::close_windows(place);
             drop(login.terminal);
             place.settle()?;
-            Ok([between(login.started, mapped), between(login.answered, mapped)])
+            Ok(vec![between(login.started, mapped), between(login.answered, mapped)])
         })();
-        for (name, sample) in SSH.iter().zip(both_of(times)) {
-            metric.add(name, sample);
+        for (name, sample) in named(&SSH.map(str::to_owned), times) {
+            metric.add(&name, sample);
         }
         let Ok(ldm) = &mut ldm else { continue };
         let sample = (|| {
             watch.drain()?;
-            let answered = ldm.login("window")?;
+            let answered = ldm.login("window")?.answered;
             let mapped = watch.mapped(LIMIT)?;
             peer::close_windows(place);
             place.settle()?;

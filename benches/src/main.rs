@@ -1,45 +1,60 @@
-//! `ldm-bench [--quick] [OUT.json]`: runs every measurement and prints ratios; the raw numbers go to OUT.json.
+//! `ldm-bench [--quick] [--out FILE] [WHAT…]`: measures, prints ratios, and keeps the raw numbers in FILE. Each WHAT is one
+//! of `login`, `round-trips`, `window`, `drawing`, `greeter`; without any, all are measured.
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use ldm_benches::peer::{Place, Start};
 use ldm_benches::report::{Machine, Metric, Report};
 use ldm_benches::{drawing, greeter, login};
 
+const ALL: [&str; 5] = ["login", "round-trips", "window", "drawing", "greeter"];
+
 fn main() -> Result<()> {
     let mut rounds = Rounds { login: 15, slope: 5, window: 11, drawing: 3, greeter: 9 };
     let mut file = PathBuf::from("bench-out/bench.json");
-    for argument in std::env::args_os().skip(1) {
-        if argument == "--quick" {
-            rounds = Rounds { login: 3, slope: 1, window: 3, drawing: 1, greeter: 2 };
-        } else {
-            file = argument.into();
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => rounds = Rounds { login: 3, slope: 1, window: 3, drawing: 1, greeter: 2 },
+            "--out" => file = arguments.next().context("--out needs a file")?.into(),
+            name if ALL.contains(&name) => wanted.push(argument),
+            name => bail!("{name} is none of {ALL:?}"),
         }
     }
     let place = Place::new()?;
     let machine = Machine::this();
     say(&format!("{}\n", serde_json::to_string(&machine)?));
     let mut report = Report { machine, metrics: Vec::new() };
-    let mut keep = |what: &str, metrics: Result<Vec<Metric>>| match metrics {
-        Ok(metrics) => {
-            for metric in metrics {
-                say(&metric.lines());
-                report.metrics.push(metric);
+    for what in ALL.into_iter().filter(|what| wanted.is_empty() || wanted.iter().any(|name| name == what)) {
+        match measure(what, &place, &rounds) {
+            Ok(metrics) => {
+                for metric in metrics {
+                    say(&metric.lines());
+                    report.metrics.push(metric);
+                }
             }
+            // One that cannot be taken leaves the others.
+            Err(e) => say(&format!("\n{what}: not measured: {e:#}\n")),
         }
-        // One that cannot be taken leaves the others.
-        Err(e) => say(&format!("\n{what}: not measured: {e:#}\n")),
-    };
-    keep("login", login::to_command(&place, Start::Bare, rounds.login).map(|m| vec![m]));
-    keep("login through Xsession", login::to_command(&place, Start::Xsession, rounds.login).map(|m| vec![m]));
-    keep("round trips", login::round_trips(&place, rounds.slope).map(Vec::from));
-    keep("window", login::to_window(&place, rounds.window).map(|m| vec![m]));
-    keep("drawing", drawing::all(&place, rounds.drawing));
-    keep("greeter", greeter::all(&place, rounds.greeter).map(Vec::from));
+    }
     report.write(&file)?;
     say(&format!("\nRaw numbers: {}\n", file.display()));
     Ok(())
+}
+
+fn measure(what: &str, place: &Place, rounds: &Rounds) -> Result<Vec<Metric>> {
+    Ok(match what {
+        "login" => vec![
+            login::to_command(place, Start::Bare, rounds.login)?,
+            login::to_command(place, Start::Xsession, rounds.login)?,
+        ],
+        "round-trips" => login::round_trips(place, rounds.slope)?.into(),
+        "window" => vec![login::to_window(place, rounds.window)?],
+        "drawing" => drawing::all(place, rounds.drawing)?,
+        _ => greeter::all(place, rounds.greeter)?.into(),
+    })
 }
 
 struct Rounds {

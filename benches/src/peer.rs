@@ -157,15 +157,15 @@ impl Ldm {
         Ok(Self { name: name.to_owned(), daemon, next, user, list })
     }
 
-    /// Logs in and starts a session. Gives the moment of the last answer.
-    pub fn login(&mut self, session: &str) -> Result<Duration> {
+    /// Logs in and starts a session.
+    pub fn login(&mut self, session: &str) -> Result<LdmLogin> {
         let mut greeter = match self.next.take() {
             Some(greeter) => greeter,
             None => self.daemon.greeter_within(LIMIT)?,
         };
         greeter.login_to_question(&self.user.0)?;
         let response = Some(Secret::new(&self.user.1)?);
-        let at = clock::now()?;
+        let answered = clock::now()?;
         let mut answer = greeter.request(&Request::PostAuthMessageResponse { response })?;
         while matches!(answer, Response::AuthMessage { .. }) {
             answer = greeter.request(&Request::PostAuthMessageResponse { response: None })?;
@@ -174,8 +174,9 @@ impl Ldm {
         if self.list {
             greeter.sessions()?;
         }
+        let chosen = clock::now()?;
         greeter.start(Some(session))?;
-        Ok(at)
+        Ok(LdmLogin { answered, chosen })
     }
 
     /// Waits for the greeter that follows the session, so that its start takes nothing from the next measurement.
@@ -184,6 +185,11 @@ impl Ldm {
             self.next = Some(self.daemon.greeter_within(LIMIT)?);
         }
         Ok(())
+    }
+
+    /// Whether its users choose a session.
+    pub fn lists(&self) -> bool {
+        self.list
     }
 
     /// The greeter that waits for its user.
@@ -195,6 +201,14 @@ impl Ldm {
     pub fn processes(&self) -> Vec<i32> {
         std::iter::once(self.daemon.pid()).chain(self.daemon.worker()).collect()
     }
+}
+
+/// The two moments from which a login with `ldm` can be timed.
+pub struct LdmLogin {
+    /// The last answer to the server.
+    pub answered: Duration,
+    /// The choice of a session, which is the user's last word where there is more than one.
+    pub chosen: Duration,
 }
 
 /// Ends the xterms of a session as a user who closes the window would.

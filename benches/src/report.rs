@@ -92,7 +92,7 @@ impl Metric {
             };
             let (n, peer) = (series.samples.len(), &series.peer);
             let _ =
-                writeln!(out, "  {peer:<34} {:>10}  ({} – {}, n={n}){ratio}", short(median), short(min), short(max));
+                writeln!(out, "  {peer:<38} {:>10}  ({} – {}, n={n}){ratio}", short(median), short(min), short(max));
         }
         for missing in &self.missing {
             let _ = writeln!(out, "  not measured: {missing}");
@@ -118,6 +118,8 @@ pub struct Machine {
     model: String,
     kernel: String,
     ssh: String,
+    /// Load average before the first measurement: on a machine that does something else the numbers mean little.
+    load: String,
 }
 
 impl Machine {
@@ -131,6 +133,7 @@ impl Machine {
             processors: std::thread::available_parallelism().map_or(0, usize::from),
             model: model.to_owned(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
             ssh: String::from_utf8_lossy(&ssh).trim().to_owned(),
         }
     }

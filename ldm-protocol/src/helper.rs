@@ -3,13 +3,34 @@
 //! `info`: one [`InfoRequest`] in, one [`Info`] out. `session`: one [`SessionRequest`] in, [`SessionEvent`]s out; **stdin
 //! stays open for as long as the session may live**, its end ends the session. Unknown fields are ignored both ways; a helper
 //! that knows only an older [`VERSION`] says so in [`Info::version`].
+//!
+//! The request is the command's one argument ([`to_argument`]), because OpenSSH takes input for a command only a round trip
+//! after it has started it; or it is the first line of stdin, where it holds a cookie, which no command line may.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{limits, text};
 
 /// Version of these messages.
 pub const VERSION: u32 = 1;
+
+/// A request as one word that means the same to every shell: base64url without padding (RFC 4648 section 5). Anybody on the
+/// server can read it there; it must hold no secret.
+///
+/// # Errors
+/// Only for types that JSON cannot express.
+pub fn to_argument(request: &impl Serialize) -> serde_json::Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(request)?))
+}
+
+/// Reads what [`to_argument`] made; `None` for anything else.
+pub fn from_argument<T: DeserializeOwned>(argument: &str) -> Option<T> {
+    let json = URL_SAFE_NO_PAD.decode(argument).ok()?;
+    serde_json::from_slice(&json).ok()
+}
 
 /// Input of `ldm-server-helper info`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +273,15 @@ mod tests {
         assert!(info.sessions.iter().all(|s| s.name.len() <= limits::SESSION_NAME));
         assert_eq!(info.remembered, None);
         assert_eq!(info.languages, ["de_DE.UTF-8"]);
+    }
+
+    #[test]
+    fn a_request_is_one_word_to_any_shell() {
+        let request = SessionRequest { session: Some("a 'b' $(c) \u{fc} >?~".into()), ..SessionRequest::default() };
+        let word = to_argument(&request).unwrap();
+        assert!(word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{word}");
+        assert_eq!(from_argument::<SessionRequest>(&word), Some(request));
+        assert_eq!(from_argument::<SessionRequest>("not one"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::account::Account;
+use crate::account::{Account, is_program};
 use crate::environment::Setting;
 use crate::error_log::ErrorLog;
 use crate::sys;
@@ -76,7 +76,7 @@ pub fn command(account: &Account, home: &Path, target: &Target, settings: &[Sett
 fn shell<'a>(account: &'a Account, target: &Target) -> (&'a OsStr, &'static [&'static str], String) {
     let login_shell = account.shell.as_deref().filter(|shell| {
         let name = shell.file_name().and_then(OsStr::to_str);
-        name.is_some_and(|name| LOGIN_SHELLS.contains(&name))
+        name.is_some_and(|name| LOGIN_SHELLS.contains(&name)) && is_program(shell)
     });
     match (target, login_shell) {
         (Target::Program(_), Some(shell)) => (shell.as_os_str(), &["-l", "-c"], format!("{START}{BEGIN}")),
@@ -154,7 +154,8 @@ mod tests {
         let target = Target::Program(vec!["x".into()]);
         for (shell_path, want, flags) in [
             ("/bin/bash", "/bin/bash", 2),
-            ("/usr/bin/zsh", "/usr/bin/zsh", 2),
+            ("/bin/dash", "/bin/dash", 2),
+            ("/no/such/bash", "/bin/sh", 1),
             ("/usr/bin/fish", "/bin/sh", 1),
             ("/sbin/nologin", "/bin/sh", 1),
         ] {

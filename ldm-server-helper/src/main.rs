@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use ldm_protocol::helper::InfoRequest;
+use ldm_protocol::helper::{InfoRequest, from_argument};
 use ldm_server_helper::account::Account;
 use ldm_server_helper::request::{self, note};
 use ldm_server_helper::{info, session};
@@ -31,14 +31,16 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let command = args.next().unwrap_or_default();
     let command = command.to_string_lossy();
+    let argument = args.next().map(|argument| argument.to_string_lossy().into_owned());
     if args.next().is_some() {
-        note("one command, and nothing after it; see --help");
+        note("one command and at most one request; see --help");
         return ExitCode::from(USAGE);
     }
+    let argument = argument.as_deref();
     match &*command {
-        "info" => run_info(),
+        "info" => run_info(argument),
         "session" => match request::stdin() {
-            Ok(stdin) => ExitCode::from(if session::run(&Account::from_env(), stdin) { 0 } else { REFUSED }),
+            Ok(stdin) => ExitCode::from(if session::run(&Account::from_env(), argument, stdin) { 0 } else { REFUSED }),
             Err(error) => failed(&error),
         },
         "--version" | "-V" => print(concat!("ldm-server-helper ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -55,9 +57,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_info() -> ExitCode {
-    // A person at a terminal need not type JSON.
-    let request = if std::io::stdin().is_terminal() {
+fn run_info(argument: Option<&str>) -> ExitCode {
+    let request = if let Some(argument) = argument {
+        let Some(request) = from_argument(argument) else {
+            note("the request cannot be understood");
+            return ExitCode::from(REFUSED);
+        };
+        request
+    } else if std::io::stdin().is_terminal() {
+        // A person at a terminal need not type JSON.
         InfoRequest::default()
     } else {
         let line = match request::stdin().map_err(Into::into).and_then(|mut stdin| request::read_line(&mut stdin)) {

@@ -3,12 +3,17 @@
 //! A process belongs to a session when it descends from its helper, which is a *subreaper* (prctl(2)) so that double-forked
 //! ones stay descendants, or when it is this user's and carries the session's [`Marker`] in its environment, which finds what
 //! another process started on the session's behalf. So a `tmux`, `screen`, `nohup` or `setsid` started in the session ends
-//! with it, while another session of the same user is never touched. What survives: programs of the user's service manager
-//! that have no marker (`systemd-run --user`; logind ends them with the user's last login), and processes that changed to
-//! another uid, which this user may not signal.
+//! with it, while another session of the same user is never touched.
 //!
-//! A helper that is killed itself can end nothing; its direct child gets SIGTERM from the kernel, and the user's next
-//! session ends the rest, known by a marker whose helper is dead ([`leftovers`]).
+//! What survives: services of the user's service manager (`systemd --user`, `systemd-run --user`, D-Bus services on the user's
+//! bus), which all of the user's sessions share and which logind ends with the last of them; they carry the marker of
+//! whatever session uploaded its environment last, so it means nothing there. And processes that changed to another uid, which
+//! this user may not signal.
+//!
+//! A helper that is killed itself (SIGKILL) can end nothing. Its direct child gets SIGTERM from the kernel, unless it has
+//! become a set-id program meanwhile, as Debian's Xsession does on its way through ssh-agent; the session's windows then go
+//! when the client closes the X11 channels. The user's next session ends what is left, known by a marker whose helper is
+//! dead ([`leftovers`]). ssh-agent, whose environment nobody may read, notices within 10 s that its session is gone.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -19,7 +24,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::sys;
 
@@ -33,6 +38,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 const REMINDER: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up on what hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+/// How often to look again where the kernel gives no descriptors of processes.
+const TICK: Duration = Duration::from_millis(50);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
 const WATCHED: usize = 512;
 /// Bytes of an environment that are looked at.
@@ -124,6 +131,19 @@ fn marker_of(pid: i32) -> Option<String> {
     })
 }
 
+/// Whether a process is a service of a user's service manager, by the text of its `cgroup` file (cgroups(7)).
+fn is_user_service(cgroup: &str) -> bool {
+    cgroup.lines().flat_map(|line| line.split('/')).any(|part| part.starts_with("user@") && part.ends_with(".service"))
+}
+
+/// The marker that counts: that of a process outside the user's service manager.
+fn session_marker_of(pid: i32) -> Option<String> {
+    let marker = marker_of(pid)?;
+    let mut cgroup = Vec::new();
+    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(64 * 1024).read_to_end(&mut cgroup).ok()?;
+    (!is_user_service(&String::from_utf8_lossy(&cgroup))).then_some(marker)
+}
+
 fn is_own(pid: i32) -> bool {
     let uid = nix::unistd::geteuid().as_raw();
     Path::new(&format!("/proc/{pid}")).metadata().is_ok_and(|m| m.uid() == uid)
@@ -157,7 +177,7 @@ fn members(marker: &Marker) -> Vec<Process> {
     let belongs = |p: &Process| {
         !p.ended
             && !ancestry.contains(&p.pid)
-            && (descends(p.pid) || is_own(p.pid) && marker_of(p.pid).is_some_and(|m| m == marker.0))
+            && (descends(p.pid) || is_own(p.pid) && session_marker_of(p.pid).is_some_and(|m| m == marker.0))
     };
     table.values().filter(|p| belongs(p)).copied().collect()
 }
@@ -166,7 +186,7 @@ fn members(marker: &Marker) -> Vec<Process> {
 fn orphans() -> Vec<Process> {
     let Ok(namespace) = pid_namespace() else { return Vec::new() };
     let own: Vec<i32> = pids().into_iter().filter(|&pid| is_own(pid)).collect();
-    let orphaned = |pid: &i32| marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
+    let orphaned = |pid: &i32| session_marker_of(*pid).is_some_and(|m| Marker::is_orphaned(&m, namespace));
     let mut found: Vec<Process> = own.into_iter().filter(orphaned).filter_map(Process::read).collect();
     if !found.is_empty() {
         let ancestry = ancestry();
@@ -216,11 +236,11 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
             let mut watched = Vec::new();
             for process in &found {
                 let key = (process.pid, process.started);
-                let Some(pidfd) = open(*process) else { continue };
-                if signalled.insert(key) && !send(&pidfd, signals) {
+                let Some(handle) = Handle::open(*process) else { continue };
+                if signalled.insert(key) && !handle.send(signals) {
                     self.untouchable.insert(key);
                 } else if watched.len() < WATCHED {
-                    watched.push(pidfd);
+                    watched.push(handle);
                 }
             }
             let watching = !watched.is_empty();
@@ -236,19 +256,50 @@ impl<F: Fn() -> Vec<Process>> Hunt<F> {
     }
 }
 
-/// A descriptor of exactly this process: one that has taken its id since is another process.
-fn open(process: Process) -> Option<OwnedFd> {
-    let pidfd = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
-    Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.ended).then_some(pidfd)
+/// A process to be signalled and waited for.
+enum Handle {
+    /// Exactly this process, whatever becomes of its id.
+    Descriptor(OwnedFd),
+    /// Where pidfd_open(2) is missing (before Linux 5.3) or forbidden (seccomp(2) in containers).
+    Number(Pid),
 }
 
-/// Whether the process could be signalled, or is gone already.
-fn send(pidfd: &OwnedFd, signals: &[Signal]) -> bool {
-    signals.iter().all(|&signal| !matches!(pidfd_send_signal(pidfd, signal), Err(rustix::io::Errno::PERM)))
+impl Handle {
+    /// `None` when the process has ended, even if another one has taken its id since.
+    fn open(process: Process) -> Option<Self> {
+        use rustix::io::Errno;
+        let pid = Pid::from_raw(process.pid)?;
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => Self::Descriptor(fd),
+            Err(Errno::NOSYS | Errno::PERM) => Self::Number(pid),
+            Err(_) => return None,
+        };
+        // Compared once the descriptor is there: from now on it cannot be another process.
+        Process::read(process.pid).is_some_and(|now| now.started == process.started && !now.ended).then_some(handle)
+    }
+
+    /// Whether it could be signalled, or is gone already.
+    fn send(&self, signals: &[Signal]) -> bool {
+        let send = |signal| match self {
+            Self::Descriptor(fd) => pidfd_send_signal(fd, signal),
+            Self::Number(pid) => kill_process(*pid, signal),
+        };
+        signals.iter().all(|&signal| send(signal) != Err(rustix::io::Errno::PERM))
+    }
 }
 
-/// Waits until all have ended, or the deadline; whether all have.
-fn wait(mut pidfds: Vec<OwnedFd>, deadline: Instant) -> bool {
+/// Waits until all have ended or the deadline; whether it is worth looking again.
+fn wait(handles: Vec<Handle>, deadline: Instant) -> bool {
+    let all = handles.len();
+    let descriptor = |handle| match handle {
+        Handle::Descriptor(fd) => Some(fd),
+        Handle::Number(_) => None,
+    };
+    let mut pidfds: Vec<OwnedFd> = handles.into_iter().filter_map(descriptor).collect();
+    if pidfds.len() < all {
+        std::thread::sleep(TICK.min(deadline.saturating_duration_since(Instant::now())));
+        return true;
+    }
     while !pidfds.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut polled: Vec<PollFd> = pidfds.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
@@ -280,6 +331,20 @@ mod tests {
         assert!(Process::parse(42, "42 (x) Z 7 42 42 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 5").unwrap().ended);
         for bad in ["", "42", "42 (x", "42 (x) S", "42 (x) S seven"] {
             assert_eq!(Process::parse(42, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn services_are_told_by_their_cgroup() {
+        for (cgroup, service) in [
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.service\n", true),
+            ("1:name=systemd:/user.slice/user-1000.slice/user@1000.service\n0::/\n", true),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", false),
+            ("0::/system.slice/ssh.service\n", false),
+            ("0::/\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_user_service(cgroup), service, "{cgroup}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest};
+use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest, from_argument};
 use ldm_protocol::{limits, text};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -45,15 +45,14 @@ impl Refused {
 }
 
 /// Reads the request, runs the session, reports both ends of it. Returns whether it was started.
-pub fn run(account: &Account, mut stdin: File) -> bool {
-    let plan = match request::read_line(&mut stdin) {
-        Ok(line) => serde_json::from_slice::<SessionRequest>(&line)
-            // Its text may quote the request, which may hold a cookie.
-            .map_err(|e| Refused(Refusal::BadRequest, format!("not a request (column {})", e.column())))
-            .and_then(|request| Plan::new(account, &request)),
-        Err(error) => Err(Refused(Refusal::BadRequest, error.to_string())),
+pub fn run(account: &Account, argument: Option<&str>, mut stdin: File) -> bool {
+    let request = match argument {
+        Some(argument) => {
+            from_argument(argument).ok_or_else(|| Refused(Refusal::BadRequest, "not a request".to_owned()))
+        }
+        None => from_stdin(&mut stdin),
     };
-    match plan.and_then(|plan| plan.start(account)) {
+    match request.and_then(|request| Plan::new(account, &request)).and_then(|plan| plan.start(account)) {
         Ok(running) => {
             running.see_through(&mut stdin);
             true
@@ -65,6 +64,13 @@ pub fn run(account: &Account, mut stdin: File) -> bool {
             false
         }
     }
+}
+
+fn from_stdin(stdin: &mut File) -> Result<SessionRequest, Refused> {
+    let line = request::read_line(stdin).map_err(|e| Refused(Refusal::BadRequest, e.to_string()))?;
+    // Its text may quote the request, which may hold a cookie.
+    serde_json::from_slice(&line)
+        .map_err(|e| Refused(Refusal::BadRequest, format!("not a request (column {})", e.column())))
 }
 
 /// Everything that was decided before anything is started.
@@ -91,7 +97,8 @@ impl Plan {
         let authority = display(account, request, &mut settings)?;
 
         if request.remember {
-            let id = request.session.as_deref().filter(|_| session.is_some());
+            // Not "default": display managers that read the file as well would look for a session of that name.
+            let id = session.as_ref().map(|s| s.id.as_str()).filter(|id| request.session.as_deref() == Some(id));
             if let Err(error) = dmrc::remember(&home, id) {
                 note(&format!("the choice of session is not remembered: {error}"));
             }
@@ -111,7 +118,7 @@ impl Plan {
         let mut command = launch::command(account, &self.home, &self.target, &self.settings, &log);
         let since = Instant::now();
         // Returns only when the child has become the shell, or could not.
-        let child = command.spawn().map_err(|e| Refused::failed("/bin/sh", e))?;
+        let child = command.spawn().map_err(|e| Refused::failed(&command.get_program().to_string_lossy(), e))?;
         let command = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
         Ok(Running { label: self.label, command, since, signals, log, marker: self.marker, authority: self.authority })
     }
@@ -167,7 +174,11 @@ fn default(account: &Account, script: Option<PathBuf>) -> Result<(Option<XSessio
 /// The wanted language if it is installed, else the server's if PAM has set none.
 fn language(account: &Account, wanted: Option<&str>) -> Vec<environment::Setting> {
     if let Some(wanted) = wanted {
-        if let Some(locale) = languages::installed(wanted, &languages::Listing::start().finish()) {
+        // The server's own is taken to be installed: that is the usual case, and spares the login a process.
+        let own = languages::own();
+        let locale = languages::installed(wanted, own.as_slice())
+            .or_else(|| languages::installed(wanted, &languages::Listing::start().finish()));
+        if let Some(locale) = locale {
             return environment::of_language(&locale);
         }
         let wanted = text::sanitise_line(wanted, limits::LANGUAGE);
@@ -232,9 +243,11 @@ impl Running {
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
         }
+        // Also the foster children: not every machine's init hurries to collect what is left to it.
+        let status_now = self.reap();
         let too_short = status.is_some() && ran < TOO_SHORT;
         let ended = SessionEvent::Ended {
-            status: status.or_else(|| self.reap()).unwrap_or(128 + Signal::SIGKILL as i32),
+            status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
             milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
             too_short,
             last_words: if too_short { self.log.last_words() } else { Vec::new() },
@@ -306,5 +319,43 @@ fn at_end(stdin: &mut File) -> bool {
     match stdin.read(&mut dropped) {
         Ok(n) => n == 0,
         Err(e) => e.kind() != io::ErrorKind::Interrupted && e.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_started_without_xsession() {
+        let root = tempfile::tempdir().unwrap();
+        let xsessions = root.path().join("xsessions");
+        std::fs::create_dir(&xsessions).unwrap();
+        for dir in ["tools", "managers"] {
+            std::fs::create_dir(root.path().join(dir)).unwrap();
+        }
+        std::os::unix::fs::symlink("/bin/sh", root.path().join("tools/sh")).unwrap();
+        let account = |path: &str| Account {
+            data_dirs: vec![root.path().to_owned()],
+            path: vec![root.path().join("managers"), root.path().join(path)],
+            ..Account::default()
+        };
+        let started = |id: Option<&str>, path: &str| {
+            let (session, target) = choose(&account(path), id, None).ok()?;
+            let Target::Program(words) = target else { panic!("{target:?}") };
+            Some((session.map(|s| s.id), words.join(" ")))
+        };
+        let some = |id: Option<&str>, words: &str| Some((id.map(str::to_owned), words.to_owned()));
+        assert_eq!(started(None, "tools"), None, "nothing is offered");
+        std::fs::write(xsessions.join("x.desktop"), "[Desktop Entry]\nName=X\nExec=sh -c \"a b\" %U\n").unwrap();
+        assert_eq!(started(Some("x"), "tools"), some(Some("x"), "sh -c a b"));
+        assert_eq!(started(Some("y"), "tools"), None);
+        assert_eq!(started(Some("failsafe"), "tools"), some(None, "xterm"));
+        assert_eq!(started(None, "tools"), some(Some("x"), "sh -c a b"), "the first that is offered");
+        // The default is a program of its own, and the entry that starts the same one gives its name.
+        let manager = root.path().join("managers/x-session-manager");
+        std::os::unix::fs::symlink("/bin/sh", &manager).unwrap();
+        assert_eq!(started(Some("default"), "tools"), some(Some("x"), manager.to_str().unwrap()));
+        assert_eq!(started(None, "none"), some(None, manager.to_str().unwrap()));
     }
 }

@@ -9,7 +9,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 
 /// Starts the command as leader of a session and process group of its own, with no signal blocked, and lets it get SIGTERM
-/// when this process dies without having ended it (SIGKILL, out of memory).
+/// when this process dies without having ended it (SIGKILL, out of memory), as long as it becomes no set-id program.
 pub(crate) fn detach(command: &mut Command) {
     let hook = || {
         // std passes on the mask, with what this process takes through its descriptor.

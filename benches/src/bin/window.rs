@@ -1,13 +1,13 @@
 //! The yardstick for the greeter: the least that can be called a GTK 4 window, an entry in it.
 
-use gtk4::prelude::{ApplicationExt, ApplicationExtManual, GtkWindowExt};
+use gtk4::glib;
+use gtk4::prelude::GtkWindowExt;
 
-fn main() -> gtk4::glib::ExitCode {
-    let application = gtk4::Application::builder().flags(gtk4::gio::ApplicationFlags::NON_UNIQUE).build();
-    application.connect_activate(|application| {
-        let window = gtk4::ApplicationWindow::builder().application(application).title("bare").build();
-        window.set_child(Some(&gtk4::Entry::new()));
-        window.present();
-    });
-    application.run_with_args::<&str>(&[])
+fn main() -> Result<(), glib::BoolError> {
+    gtk4::init()?;
+    let window = gtk4::Window::builder().title("bare").build();
+    window.set_child(Some(&gtk4::Entry::new()));
+    window.present();
+    glib::MainLoop::new(None, false).run();
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::Server;
+use crate::harness::{Lines, Process, Server};
 
 /// Leaves a child, a double-forked daemon and one without our environment, reports all, then stays.
 const FAMILY: &str = r#"
@@ -16,14 +16,14 @@ echo "command $$" >>"$REPORTS"
 const MEMBERS: [&str; 4] = ["child", "daemon", "bare", "command"];
 
 /// The members' processes, in whatever order they reported.
-fn members(reports: &crate::harness::Lines) -> Vec<crate::harness::Process> {
+fn members(reports: &Lines) -> Vec<Process> {
     let mut members = Vec::new();
     while members.len() < MEMBERS.len() {
         let line = reports.next();
         if let Some((name, pid)) = line.split_once(' ')
             && MEMBERS.contains(&name)
         {
-            members.push(crate::harness::Process::of(pid.parse().unwrap()));
+            members.push(Process::of(pid.parse().unwrap()));
         }
     }
     members
@@ -41,7 +41,7 @@ fn the_end_of_stdin_ends_daemons_too() {
     let begin = Instant::now();
     running.close_stdin();
     assert_eq!(running.ended(), (143, false, vec![]));
-    assert!(members.iter().all(crate::harness::Process::has_ended), "all ended before the event");
+    assert!(members.iter().all(Process::has_ended), "all ended before the event");
     assert!(begin.elapsed() < Duration::from_secs(3), "nothing had to be killed, so nothing was waited for");
 }
 
@@ -57,7 +57,7 @@ fn a_logout_ends_what_it_leaves_behind() {
     std::fs::write(server.home("go"), "go\n").unwrap();
     let (status, too_short, _) = running.ended();
     assert_eq!((status, too_short), (5, true));
-    assert!(members.iter().all(crate::harness::Process::has_ended));
+    assert!(members.iter().all(Process::has_ended));
 }
 
 #[test]
@@ -109,14 +109,14 @@ fn who_ignores_sigterm_is_killed_after_three_seconds() {
     running.started();
     let first = reports.next();
     assert!(first.starts_with("Xsession"));
-    let processes = [reports.next(), reports.next()]
-        .map(|line| crate::harness::Process::of(line.split_once(' ').unwrap().1.parse().unwrap()));
+    let processes =
+        [reports.next(), reports.next()].map(|line| Process::of(line.split_once(' ').unwrap().1.parse().unwrap()));
     let begin = Instant::now();
     running.close_stdin();
     assert_eq!(running.ended(), (137, false, vec![]));
     let took = begin.elapsed();
     assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}");
-    assert!(processes.iter().all(crate::harness::Process::has_ended));
+    assert!(processes.iter().all(Process::has_ended));
 }
 
 #[test]
@@ -132,11 +132,55 @@ fn two_sessions_of_one_user_are_independent() {
     let of_two = members(&reports);
     one.close_stdin();
     one.ended();
-    assert!(of_one.iter().all(crate::harness::Process::has_ended));
+    assert!(of_one.iter().all(Process::has_ended));
     assert!(of_two.iter().all(|p| !p.has_ended()), "the other session was touched");
     two.close_stdin();
     two.ended();
-    assert!(of_two.iter().all(crate::harness::Process::has_ended));
+    assert!(of_two.iter().all(Process::has_ended));
+}
+
+#[test]
+fn what_others_started_for_the_session_ends_with_it() {
+    let server = Server::new();
+    server.session("x", "echo \"token $LDM_SESSION_TOKEN\" >>\"$REPORTS\"; exec sleep 1000");
+    let reports = server.reports();
+    let mut running = server.start(&server.request("x"));
+    running.started();
+    let token = reports.value("token");
+    // As a message bus does: started by somebody else, with the session's environment.
+    let start =
+        |token: &str| std::process::Command::new("sleep").arg("1000").env("LDM_SESSION_TOKEN", token).spawn().unwrap();
+    let mut ours = start(&token);
+    let mut similar = start(&format!("{token}0"));
+    let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
+    let (of_session, of_nobody) = (Process::of(pid(&ours)), Process::of(pid(&similar)));
+    running.close_stdin();
+    running.ended();
+    assert!(of_session.has_ended());
+    assert!(!of_nobody.has_ended());
+    ours.wait().unwrap();
+    similar.kill().unwrap();
+    similar.wait().unwrap();
+}
+
+#[test]
+fn what_is_started_while_everything_ends_is_found_too() {
+    let server = Server::new();
+    server.session(
+        "x",
+        "last_wish() { setsid sh -c 'echo \"late $$\" >>\"$REPORTS\"; exec sleep 1000' & exit 0; }\n\
+         trap last_wish TERM; echo ready >>\"$REPORTS\"; while :; do sleep 1000 & wait; done",
+    );
+    let reports = server.reports();
+    let mut running = server.start(&server.request("x"));
+    running.started();
+    while reports.next() != "ready" {}
+    running.close_stdin();
+    running.ended();
+    // It may have been ended before it could report.
+    if let Some(pid) = reports.value_if_any("late") {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} goes on");
+    }
 }
 
 #[test]
@@ -148,9 +192,7 @@ fn the_next_session_ends_what_a_killed_helper_left() {
     let mut killed = server.start(&server.request("x"));
     killed.started();
     let members = members(&reports);
-    // Names from FAMILY: the one without our environment cannot be known to a later helper.
-    let bare = std::fs::read(format!("/proc/{}/environ", members[0].pid)).is_ok();
-    assert!(bare);
+    // The one without our environment cannot be known to a later helper.
     let marked: Vec<_> = members
         .into_iter()
         .filter(|p| {
@@ -168,6 +210,6 @@ fn the_next_session_ends_what_a_killed_helper_left() {
     killed.wait();
     let next = server.start(&server.request("xy"));
     next.started();
-    assert!(marked.iter().all(crate::harness::Process::has_ended), "ended before the next session starts");
+    assert!(marked.iter().all(Process::has_ended), "ended before the next session starts");
     next.ended();
 }

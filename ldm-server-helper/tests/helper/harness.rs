@@ -158,6 +158,11 @@ impl Lines {
         }
     }
 
+    /// [`Lines::value`] among the reports that are there already.
+    pub(crate) fn value_if_any(&self, key: &str) -> Option<String> {
+        self.0.try_iter().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
+    }
+
     pub(crate) fn pid(&self, key: &str) -> Process {
         Process::of(self.value(key).parse().unwrap())
     }

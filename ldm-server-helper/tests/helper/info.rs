@@ -81,6 +81,8 @@ fn the_command_line() {
         assert_eq!(output.stderr.is_empty(), code == 0);
     }
     assert!(String::from_utf8(server.output("--help", b"").stdout).unwrap().contains("session"));
-    let output = server.command("info").arg("more").output().unwrap();
+    let output = server.command("info").args(["one", "more"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+    let output = server.command("info").arg("no request").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
 }

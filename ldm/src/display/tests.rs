@@ -120,3 +120,49 @@ async fn arguments_are_those_of_the_specification() {
     assert!(args.starts_with("-first :5 -displayfd"), "{args}");
     assert!(args.trim_end().ends_with("-listen tcp -noreset vt7"), "{args}");
 }
+
+/// A real X client with the fake cookie gets through a forward to a real X server, and one with the real cookie does not.
+#[tokio::test]
+async fn a_real_client_is_forwarded_by_the_fake_cookie_alone() {
+    use crate::x11::Forward;
+
+    let dir = tempfile::tempdir().unwrap();
+    let display = within(Display::start(&xvfb(dir.path()))).await.unwrap();
+    let fake = Cookie::generate().unwrap();
+    // Where sshd would listen on the server.
+    let mut number = 40_000 + std::process::id() % 10_000;
+    let (listener, forwarded) = loop {
+        let name = DisplayName::local(number);
+        match tokio::net::UnixListener::bind(name.socket().unwrap()) {
+            Ok(listener) => break (listener, name),
+            Err(_) => number += 1,
+        }
+    };
+    let forward = Forward { display: display.name().clone(), real: display.cookie().cloned(), fake: fake.clone() };
+    let serve = tokio::spawn(async move {
+        let mut served = Vec::new();
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().await.unwrap();
+            served.push(forward.serve(stream).await.map_err(|e| e.to_string()));
+        }
+        served
+    });
+    let lets_in = async |cookie: &Cookie| {
+        let authority = dir.path().join("authority");
+        xauth::write(&authority, &xauth::entries_for(Some(forwarded.number()), cookie), None).unwrap();
+        let mut child = crate::sys::Spawn::new("xdpyinfo")
+            .env_from_ours(&["PATH"])
+            .env("DISPLAY", forwarded.to_string())
+            .env("XAUTHORITY", authority)
+            .output(crate::sys::Output::Null)
+            .start()
+            .unwrap();
+        within(child.wait()).await.unwrap().success()
+    };
+    assert!(lets_in(&fake).await);
+    assert!(!lets_in(display.cookie().unwrap()).await);
+    std::fs::remove_file(forwarded.socket().unwrap()).unwrap();
+    let served = within(serve).await.unwrap();
+    assert_eq!(served.first(), Some(&Ok(())));
+    assert!(served[1].as_ref().unwrap_err().contains("wrong cookie"), "{served:?}");
+}

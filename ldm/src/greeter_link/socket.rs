@@ -66,13 +66,14 @@ impl Link {
     pub async fn serve(self, events: Sender<FromGreeter>, mut commands: Receiver<ToGreeter>) {
         let mut number = 0;
         loop {
+            // Commands first: those that wait are about a connection that is gone, and must not meet the next one.
             let stream = tokio::select! {
-                accepted = self.listener.accept() => accepted.map(|(stream, _)| stream),
+                biased;
                 command = commands.recv() => match command {
-                    // Of a connection that is closed.
                     Some(_) => continue,
                     None => return,
                 },
+                accepted = self.listener.accept() => accepted.map(|(stream, _)| stream),
             };
             let stream = match stream.and_then(|stream| self.admit(stream)) {
                 Ok(stream) => stream,
@@ -227,6 +228,24 @@ mod tests {
             let mut next = Client::connect(&served.path).unwrap();
             frame::write(&mut next, &Request::CancelSession).unwrap();
             assert!(matches!(served.event().await, FromGreeter::Request(2, _)));
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_the_old_connection_spares_the_next() {
+        for _ in 0..20 {
+            let mut served = served();
+            let mut old = Client::connect(&served.path).unwrap();
+            old.write_all(b"\xff\xff\xff\xff").unwrap();
+            assert!(matches!(served.event().await, FromGreeter::Broken(_)));
+            // Both wait until the socket is served again.
+            served.commands.send(ToGreeter::Close).await.unwrap();
+            let mut next = Client::connect(&served.path).unwrap();
+            frame::write(&mut next, &Request::CancelSession).unwrap();
+            tokio::time::pause();
+            let event = served.event().await;
+            assert!(matches!(event, FromGreeter::Request(2, _)), "{event:?}");
+            tokio::time::resume();
         }
     }
 

@@ -13,6 +13,8 @@ use crate::worker::protocol::{Command, Event};
 #[derive(Debug, Default)]
 pub struct Login {
     username: String,
+    /// It uses a connection that was made ahead and has not proved to be alive yet.
+    ahead: bool,
     /// The request that still waits for its answer.
     pub(super) owed: Option<Owed>,
     /// The message that the greeter shows and has not answered yet.
@@ -106,9 +108,11 @@ impl Seat {
         } else {
             login.owed = Some(Owed::Login);
         }
-        match &mut self.worker {
-            Some(worker) => worker.until = None,
-            None => self.start_worker(),
+        if let Some(worker) = &mut self.worker {
+            worker.until = None;
+            login.ahead = true;
+        } else {
+            self.start_worker();
         }
         self.state = State::Connecting(login);
         self.log_in();
@@ -118,8 +122,8 @@ impl Seat {
     fn log_in(&mut self) {
         let connected = self.worker.as_ref().is_some_and(|w| w.connected);
         match std::mem::replace(&mut self.state, State::Greeting) {
-            State::Connecting(mut login) if connected && login.owed.is_some() => {
-                let username = std::mem::take(&mut login.username);
+            State::Connecting(login) if connected && login.owed.is_some() => {
+                let username = login.username.clone();
                 self.state = State::Authenticating(login);
                 self.act(Action::Tell(Command::Login { username }));
             }
@@ -212,6 +216,7 @@ impl Seat {
             Event::Message { style, text } => match &mut self.state {
                 State::Authenticating(login) if login.owed.is_some() => {
                     login.owed = None;
+                    login.ahead = false;
                     login.asked = Some(style);
                     self.act(Action::Reply(message(style, text)));
                 }
@@ -259,7 +264,22 @@ impl Seat {
         }
     }
 
+    /// A connection that was made ahead may have died while nobody looked (sshd's `LoginGraceTime`, a sleeping client). The
+    /// user has answered nothing yet and need not know.
+    fn connect_again(&mut self, failure: &Failure) -> bool {
+        let died = matches!(failure.kind, FailureKind::ConnectionLost | FailureKind::Internal);
+        let Some(login) = self.login().filter(|login| login.ahead && died) else { return false };
+        let login = std::mem::take(login);
+        self.drop_worker();
+        self.start_worker();
+        self.state = State::Connecting(Login { ahead: false, ..login });
+        true
+    }
+
     fn worker_failed(&mut self, failure: Failure) {
+        if self.connect_again(&failure) {
+            return;
+        }
         match &mut self.state {
             State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
                 let owed = login.owed.take();

@@ -288,11 +288,7 @@ impl Seat {
     fn greeter_exited(&mut self, why: &str) {
         let was = std::mem::replace(&mut self.greeter, Greeter::Down);
         match std::mem::replace(&mut self.state, State::Greeting) {
-            State::StartingSession(Starting::GreeterEnds(choice)) => {
-                self.greeter_backoff.done();
-                self.act(Action::StartSession(choice));
-                self.state = State::StartingSession(Starting::Asked { until: self.now + SESSION_STARTS });
-            }
+            State::StartingSession(Starting::GreeterEnds(choice)) => self.start_session(choice),
             State::Greeting | State::Connecting(_) | State::Authenticating(_) | State::Choosing(_) => {
                 self.report(format!("the greeter ended without a session: {why}"));
                 self.drop_worker();
@@ -308,7 +304,21 @@ impl Seat {
         }
     }
 
+    fn start_session(&mut self, choice: super::Choice) {
+        self.greeter_backoff.done();
+        self.act(Action::StartSession(choice));
+        self.state = State::StartingSession(Starting::Asked { until: self.now + SESSION_STARTS });
+    }
+
     fn link_closed(&mut self) {
+        // Our own greeter closes its one connection as it ends. What remains of it, and of its PAM session, goes while the
+        // server starts the session; no window of that can be there sooner.
+        if self.ours {
+            match std::mem::replace(&mut self.state, State::Greeting) {
+                State::StartingSession(Starting::GreeterEnds(choice)) => return self.start_session(choice),
+                other => self.state = other,
+            }
+        }
         // A closed connection ends nothing by itself, there are greeters that make one for each request. But who waits for
         // an answer and hangs up has given up.
         if self.login().is_some_and(|login| login.owed.is_some()) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::helper::DirectDisplay;
-use ldm_protocol::{Failure, FailureKind};
+use ldm_protocol::{Failure, FailureKind, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,8 @@ use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
 const QUEUE: usize = 32;
 /// Commands that wait for a part. A part that lets more pile up has hung.
 const COMMANDS: usize = 64;
+/// Longest line about a failure.
+const LOG_LINE: usize = 1000;
 /// At the end parts have this long to end; each has its own, shorter limits.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -79,6 +81,9 @@ pub async fn run(config: Config, options: Options) -> Result<u8, SetupError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    if let Err(error) = sys::adopt_orphans() {
+        tracing::warn!(%error, "what greeters leave running cannot be ended");
+    }
     let (mut driver, mut inputs) = Driver::new(config, &options)?;
     let mut seat = Seat::new(driver.policy(&options), Instant::now());
     let mut event = Some(Event::Start);
@@ -273,7 +278,8 @@ impl Driver {
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => self.to_worker = None,
-            Action::Failed(what) => tracing::warn!("{what}"),
+            // The last words of a session are in it, and may be anything.
+            Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
         }
         None
@@ -332,6 +338,7 @@ impl Driver {
                 },
                 Err(error) => error.to_string(),
             };
+            sys::end_strays().await;
             let _ = events.send(Input::Seat(Event::GreeterExited(why))).await;
         });
     }

@@ -165,8 +165,8 @@ const CHOOSING: &str = "w1 authenticated -> success
     w1 sessions xfce icewm -> publish xfce,icewm";
 /// After [`CHOOSING`].
 const STARTING: &str = "ask run ldm-session xfce -> success
-    link-closed ->
-    greeter-exit -> session xfce remember";
+    link-closed -> session xfce remember
+    greeter-exit ->";
 /// After [`STARTING`].
 const SESSION: &str = "w1 started ->";
 
@@ -191,8 +191,8 @@ fn a_login_from_the_first_key_to_the_next_greeter() {
         ask sessions ->
         w1 sessions xfce icewm -> publish xfce,icewm; sessions xfce,icewm icewm default
         ask run ldm-session icewm -> success
-        link-closed ->
-        greeter-exit -> session icewm
+        link-closed -> session icewm
+        greeter-exit ->
         w1 started ->
         w1 ended -> drop-worker; stop-display
         w1 exit ->
@@ -237,6 +237,8 @@ fn a_foreign_greeter_is_told_by_greetds_means() {
         # before the list is there
         ask run startx /usr/bin/env ldm-session default ->
         w1 sessions xfce icewm -> publish xfce,icewm; success
+        # it may have closed this after every request
+        link-closed ->
         greeter-exit -> session icewm
         w1 too-short -> log; drop-worker; stop-display
         display-exit -> start-display
@@ -402,6 +404,47 @@ fn connections_made_ahead() {
 }
 
 #[test]
+fn a_connection_made_ahead_that_died_unseen_is_made_again() {
+    let again = "w2 connected -> login alice
+        w2 secret Password: -> Secret Password:
+        w2 lost -> log; drop-worker";
+    for died in ["w1 lost", "w1 exit"] {
+        let again = format!("{died} -> drop-worker; worker 2\nw1 exit ->\n{again}");
+        // Before the name was sent, and after.
+        let first = "ask prepare -> worker 1; success";
+        play_all(policy(), &[GREETING, first, "ask create alice ->", &again]);
+        play_all(policy(), &[GREETING, first, "w1 connected ->\nask create alice -> login alice", &again]);
+    }
+    // Once, and not for what trying again does not change.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            "ask prepare -> worker 1; success
+            ask create alice ->
+            w1 lost -> drop-worker; worker 2
+            w2 lost -> log; drop-worker; error ConnectionLost
+            ask prepare -> worker 3; success
+            ask create alice ->
+            w3 denied -> drop-worker; auth-error Denied",
+        ],
+    );
+    // Not once something was asked.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            "ask prepare -> worker 1; success
+            w1 connected ->
+            ask create alice -> login alice
+            w1 secret Password: -> Secret Password:
+            ask answer x -> answer x
+            w1 lost -> log; drop-worker; error ConnectionLost",
+        ],
+    );
+}
+
+#[test]
 fn the_worker_fails_at_each_point() {
     for event in ["w1 lost", "w1 exit", "w1 started", "w1 authenticated", "w1 ended", "w1 secret x"] {
         let kind = if event == "w1 lost" { "ConnectionLost" } else { "Internal" };
@@ -505,6 +548,24 @@ fn a_greeter_that_does_not_leave_is_ended() {
             +5000 tick -> terminate-greeter
             +3000 tick -> kill-greeter
             greeter-exit -> session xfce remember",
+        ],
+    );
+    // Also when it has closed its connection and the session runs.
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            CONNECTING,
+            ASKED,
+            ANSWERED,
+            CHOOSING,
+            "ask run ldm-session xfce -> success
+            link-closed -> session xfce remember
+            w1 started ->
+            +5000 tick -> terminate-greeter
+            +3000 tick -> kill-greeter
+            greeter-exit ->
+            w1 ended -> drop-worker; stop-display",
         ],
     );
 }

@@ -143,7 +143,7 @@ impl<C: Conversation> Login<'_, C> {
         let reply = self.handle.authenticate_password(self.user, answer.expose());
         // russh answers SSH_MSG_USERAUTH_PASSWD_CHANGEREQ with nothing at all, and no handler hears of it.
         let Ok(reply) = tokio::time::timeout(PASSWORD_REPLY, reply).await else {
-            return Err(Reason::PasswordExpired);
+            return Err(Reason::Silent);
         };
         drop(answer);
         self.show_banners().await?;

@@ -1,28 +1,22 @@
-//! Channels as byte streams: [`X11Stream`] and [`Exec`].
+//! [`X11Stream`]: a forwarded X11 channel as a byte stream.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ldm_protocol::{limits, text};
 use russh::client::Msg;
-use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelId, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 
-use super::Reason;
 use super::handler::Shared;
 use super::inbox::Inbox;
 
 /// How long a channel that we are done with waits for the server to close it too.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// Bytes of standard error that are kept.
-pub const STDERR_TAIL: usize = 4096;
 
 /// Asks for X11 forwarding with [`super::Connection::exec`].
 pub struct X11Request {
@@ -41,11 +35,13 @@ impl fmt::Debug for X11Request {
 }
 
 /// One forwarded X11 connection: what the X client sends is read, what the X server says is written. Dropping it closes
-/// the channel. Read it steadily: see [`super::inbox`] for what happens to one that is not read.
+/// the channel. Read it steadily: one that is not read at all while the server goes on sending is closed when 64 MiB wait on its
+/// connection.
 pub struct X11Stream {
     /// Gone only while it is dropped.
     stream: Option<ChannelStream<Msg>>,
     inbox: Arc<Inbox>,
+    closed: Closed,
     id: ChannelId,
     shared: Arc<Shared>,
 }
@@ -53,7 +49,9 @@ pub struct X11Stream {
 impl X11Stream {
     pub(super) fn new(channel: Channel<Msg>, shared: &Arc<Shared>) -> Self {
         let id = channel.id();
-        Self { inbox: shared.inbox(id), stream: Some(channel.into_stream()), id, shared: Arc::clone(shared) }
+        let inbox = shared.inbox(id);
+        let closed = Closed::new(&inbox);
+        Self { stream: Some(channel.into_stream()), inbox, closed, id, shared: Arc::clone(shared) }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut ChannelStream<Msg>>> {
@@ -110,7 +108,10 @@ impl AsyncWrite for X11Stream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.stream()?.poll_write(cx, buf)
+        match self.stream()?.poll_write(cx, buf) {
+            Poll::Pending => self.closed.poll_broken(cx),
+            ready @ Poll::Ready(_) => ready,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -122,310 +123,19 @@ impl AsyncWrite for X11Stream {
     }
 }
 
-/// A command that runs on the server. Its parts may be taken out and used apart; when all but `stdin` are gone, the channel
-/// is closed.
-#[derive(Debug)]
-pub struct Exec {
-    /// Standard input; `shutdown` or dropping it is end of file.
-    pub stdin: Stdin,
-    /// Standard output.
-    pub stdout: Stdout,
-    /// How it ended, and what it said on standard error.
-    pub outcome: Outcome,
+/// The end of a channel, for its writer: russh leaves one that waits for window waiting for ever.
+pub(super) struct Closed {
+    wait: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    done: bool,
 }
 
-impl Exec {
-    /// Waits until the command has ended.
-    pub async fn wait(&self) -> ExitStatus {
-        self.outcome.wait().await
+impl Closed {
+    pub(super) fn new(inbox: &Inbox) -> Self {
+        Self { wait: Box::pin(inbox.closed()), done: false }
     }
 
-    /// The last bytes of standard error so far (at most [`STDERR_TAIL`]), sanitised.
-    pub fn stderr_tail(&self) -> String {
-        self.outcome.stderr_tail()
-    }
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// Its exit code.
-    Code(u32),
-    /// The signal that ended it, without `SIG`.
-    Signal(String),
-    /// The channel or the connection ended without telling.
-    Lost,
-}
-
-impl ExitStatus {
-    /// The code as a shell has it: the exit code, 128 + signal number, or 255.
-    pub fn code(&self) -> i32 {
-        let signals = [
-            ("HUP", 1),
-            ("INT", 2),
-            ("QUIT", 3),
-            ("ILL", 4),
-            ("ABRT", 6),
-            ("FPE", 8),
-            ("KILL", 9),
-            ("USR1", 10),
-            ("SEGV", 11),
-            ("PIPE", 13),
-            ("ALRM", 14),
-            ("TERM", 15),
-        ];
-        match self {
-            Self::Code(code) => i32::try_from(*code).unwrap_or(255),
-            Self::Signal(name) => {
-                128 + signals.iter().find(|(known, _)| known == name).map_or(0, |(_, number)| *number)
-            }
-            Self::Lost => 255,
-        }
-    }
-}
-
-/// See [`Exec::wait`]. Clones see the same command.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    status: watch::Receiver<Option<ExitStatus>>,
-    stderr: Arc<Mutex<VecDeque<u8>>>,
-}
-
-impl Outcome {
-    /// Waits until the command has ended; may be called again. Does not wait for the end of its output, which programs
-    /// that it left behind may keep open.
-    pub async fn wait(&self) -> ExitStatus {
-        let mut status = self.status.clone();
-        match status.wait_for(Option::is_some).await {
-            Ok(status) => status.clone().unwrap_or(ExitStatus::Lost),
-            Err(_) => ExitStatus::Lost,
-        }
-    }
-
-    /// See [`Exec::stderr_tail`].
-    pub fn stderr_tail(&self) -> String {
-        let bytes: Vec<u8> = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        text::sanitise(&String::from_utf8_lossy(&bytes), STDERR_TAIL)
-    }
-}
-
-/// Standard input of an [`Exec`].
-pub struct Stdin {
-    writer: Pin<Box<dyn AsyncWrite + Send + Sync>>,
-    /// Dropped without a word: end of file is still to be sent.
-    eof: Option<oneshot::Sender<()>>,
-}
-
-impl fmt::Debug for Stdin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stdin")
-    }
-}
-
-impl AsyncWrite for Stdin {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        self.writer.as_mut().poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer.as_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.writer.as_mut().poll_shutdown(cx);
-        if poll.is_ready()
-            && let Some(eof) = self.eof.take()
-        {
-            let _ = eof.send(());
-        }
-        poll
-    }
-}
-
-/// Standard output of an [`Exec`].
-#[derive(Debug)]
-pub struct Stdout {
-    queue: mpsc::UnboundedReceiver<bytes::Bytes>,
-    rest: bytes::Bytes,
-    inbox: Arc<Inbox>,
-    /// Keeps the channel open.
-    _status: watch::Receiver<Option<ExitStatus>>,
-}
-
-impl AsyncRead for Stdout {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.rest.is_empty() {
-            match self.queue.poll_recv(cx) {
-                Poll::Ready(Some(data)) => self.rest = data,
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        let length = self.rest.len().min(buf.remaining());
-        let data = self.rest.split_to(length);
-        buf.put_slice(&data);
-        self.inbox.read(data.len());
-        Poll::Ready(Ok(()))
-    }
-}
-
-fn hex_digit(value: u8) -> char {
-    char::from_digit(u32::from(value), 16).unwrap_or('0')
-}
-
-/// Sends the requests and waits for their replies, which come in the same order.
-pub(super) async fn exec(
-    channel: Channel<Msg>,
-    shared: &Arc<Shared>,
-    command: &str,
-    x11: Option<X11Request>,
-    input: &[u8],
-) -> Result<Exec, Reason> {
-    let id = channel.id();
-    let inbox = shared.inbox(id);
-    let (mut reader, writer) = channel.split();
-    let lost = |_| Reason::Lost("the connection ended".to_owned());
-    let asked_x11 = x11.is_some();
-    if let Some(x11) = x11 {
-        let cookie: String = x11.fake_cookie.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect();
-        inbox.ask_x11(x11.streams);
-        writer.request_x11(true, false, "MIT-MAGIC-COOKIE-1", cookie, x11.screen).await.map_err(lost)?;
-    }
-    writer.exec(true, command).await.map_err(lost)?;
-    if !input.is_empty() {
-        writer.data(input).await.map_err(lost)?;
-    }
-
-    let (stdout, queue) = mpsc::unbounded_channel();
-    let (status, status_receiver) = watch::channel(None);
-    let (eof, eof_receiver) = oneshot::channel();
-    let stderr = Arc::default();
-    let stdin = Stdin { writer: Box::pin(writer.make_writer()), eof: Some(eof) };
-    let mut pump = Pump { inbox: Arc::clone(&inbox), stdout: Some(stdout), stderr: Arc::clone(&stderr), status };
-
-    let mut failed =
-        if asked_x11 { pump.reply(&mut reader).await?.then_some(()).ok_or(Reason::NoX11).err() } else { None };
-    if !pump.reply(&mut reader).await? && failed.is_none() {
-        failed = Some(Reason::NoSession("the server refused to run the command".to_owned()));
-    }
-    if let Some(reason) = failed {
-        // The command may run by now; without its channel it is hung up.
-        let _ = writer.close().await;
-        shared.forget(id);
-        return Err(reason);
-    }
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        pump.run(reader, writer, eof_receiver).await;
-        shared.forget(id);
-    });
-    let outcome = Outcome { status: status_receiver.clone(), stderr };
-    Ok(Exec { stdin, stdout: Stdout { queue, rest: bytes::Bytes::new(), inbox, _status: status_receiver }, outcome })
-}
-
-/// Sorts what comes on a session channel.
-struct Pump {
-    inbox: Arc<Inbox>,
-    stdout: Option<mpsc::UnboundedSender<bytes::Bytes>>,
-    stderr: Arc<Mutex<VecDeque<u8>>>,
-    status: watch::Sender<Option<ExitStatus>>,
-}
-
-impl Pump {
-    /// The reply to the oldest request.
-    async fn reply(&mut self, reader: &mut ChannelReadHalf) -> Result<bool, Reason> {
-        loop {
-            match reader.wait().await {
-                Some(ChannelMsg::Success) => return Ok(true),
-                Some(ChannelMsg::Failure) => return Ok(false),
-                Some(ChannelMsg::Close) => {
-                    return Err(Reason::NoSession("the server closed the channel".to_owned()));
-                }
-                Some(message) => self.take(message),
-                None => return Err(Reason::Lost("the connection ended".to_owned())),
-            }
-        }
-    }
-
-    fn take(&mut self, message: ChannelMsg) {
-        match message {
-            ChannelMsg::Data { data } => {
-                let length = data.len();
-                // The budget is kept by the inbox; this queue holds what the inbox has counted.
-                if self.stdout.as_ref().is_none_or(|stdout| stdout.send(data).is_err()) {
-                    self.inbox.read(length);
-                }
-            }
-            ChannelMsg::ExtendedData { data, .. } => {
-                let mut tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-                let fresh = data.get(data.len().saturating_sub(STDERR_TAIL)..).unwrap_or_default();
-                tail.extend(fresh);
-                let surplus = tail.len().saturating_sub(STDERR_TAIL);
-                tail.drain(..surplus);
-                drop(tail);
-                self.inbox.read(data.len());
-            }
-            ChannelMsg::Eof => self.stdout = None,
-            ChannelMsg::ExitStatus { exit_status } => self.set(ExitStatus::Code(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => self.set(ExitStatus::Signal(signal(&signal_name))),
-            _ => {}
-        }
-    }
-
-    /// The first word counts.
-    fn set(&mut self, status: ExitStatus) {
-        self.status.send_if_modified(|known| {
-            let first = known.is_none();
-            known.get_or_insert(status);
-            first
-        });
-    }
-
-    async fn run(mut self, mut reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>, eof: oneshot::Receiver<()>) {
-        tokio::pin!(eof);
-        let mut stdin_open = true;
-        loop {
-            let message = tokio::select! {
-                message = reader.wait() => message,
-                shut = &mut eof, if stdin_open => {
-                    stdin_open = false;
-                    if shut.is_err() {
-                        let _ = writer.eof().await;
-                    }
-                    continue;
-                }
-                () = self.status.closed() => {
-                    let _ = writer.close().await;
-                    break;
-                }
-            };
-            match message {
-                Some(ChannelMsg::Close) | None => break,
-                Some(message) => self.take(message),
-            }
-        }
-        self.set(ExitStatus::Lost);
-    }
-}
-
-/// The server chooses the name: bounded like everything from there.
-fn signal(signal: &Sig) -> String {
-    match signal {
-        Sig::ABRT => "ABRT".to_owned(),
-        Sig::ALRM => "ALRM".to_owned(),
-        Sig::FPE => "FPE".to_owned(),
-        Sig::HUP => "HUP".to_owned(),
-        Sig::ILL => "ILL".to_owned(),
-        Sig::INT => "INT".to_owned(),
-        Sig::KILL => "KILL".to_owned(),
-        Sig::PIPE => "PIPE".to_owned(),
-        Sig::QUIT => "QUIT".to_owned(),
-        Sig::SEGV => "SEGV".to_owned(),
-        Sig::TERM => "TERM".to_owned(),
-        Sig::USR1 => "USR1".to_owned(),
-        Sig::Custom(name) => text::sanitise_line(name, limits::SESSION_ID),
+    pub(super) fn poll_broken<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.done = self.done || self.wait.as_mut().poll(cx).is_ready();
+        if self.done { Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) } else { Poll::Pending }
     }
 }

@@ -27,7 +27,7 @@ pub enum Reason {
     /// No answer to the connection request, or no route: check the network.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// Connected, but no key exchange within the time limit.
+    /// Connected, but no key exchange, or no answer to a password, within the time limit.
     #[error("connected, but the server said nothing in time")]
     Silent,
     /// What answers does not speak SSH as we do.
@@ -51,9 +51,6 @@ pub enum Reason {
     /// The server offers no method of authentication that we have.
     #[error("no usable way to authenticate")]
     NoMethod,
-    /// The password has expired and the `password` method cannot change it: enable keyboard-interactive on the server.
-    #[error("the password has expired")]
-    PasswordExpired,
     /// The key file of [`super::Connection::authenticate_key`] cannot be used.
     #[error("private key: {0}")]
     BadKey(String),
@@ -87,7 +84,6 @@ impl SshError {
             // A cancelled login is not shown at all; "ask again" is what follows it.
             Reason::Denied | Reason::Cancelled => (FailureKind::Denied, None),
             Reason::NoMethod => (FailureKind::NoMethod, None),
-            Reason::PasswordExpired => (FailureKind::PasswordExpired, None),
             Reason::BadTarget(why) | Reason::BadKey(why) => (FailureKind::Internal, Some(why)),
             Reason::Lost(why) => (FailureKind::ConnectionLost, Some(why)),
             Reason::NoX11 => (FailureKind::NoX11, None),

@@ -182,7 +182,3 @@ fn check_certificate(certificate: &Certificate, host: &str, now: u64) -> Result<
     let authority = certificate.signature_key().fingerprint(HashAlg::Sha256);
     certificate.validate_at(now, [&authority]).map_err(|_| "certificate with a wrong signature")
 }
-
-#[cfg(test)]
-#[path = "host_key_tests.rs"]
-mod tests;

@@ -86,6 +86,9 @@ impl Inbox {
 
     /// The consumer has read this many bytes.
     pub(super) fn read(&self, bytes: usize) {
+        if self.abandoned.load(Ordering::Acquire) {
+            return;
+        }
         // russh hands data over just before it tells the handler, so the consumer may be first: the counter then wraps for
         // a moment, and `held` takes that for nothing.
         self.held.fetch_sub(bytes, Ordering::AcqRel);
@@ -114,9 +117,12 @@ impl Inbox {
         self.moved.notify_one();
     }
 
-    pub(super) async fn closed(&self) {
+    /// Waits for [`Self::set_closed`].
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut closed = self.closed.subscribe();
-        let _ = closed.wait_for(|&closed| closed).await;
+        async move {
+            let _ = closed.wait_for(|&closed| closed).await;
+        }
     }
 
     pub(super) fn ask_x11(&self, streams: mpsc::Sender<X11Stream>) {
@@ -162,6 +168,7 @@ mod tests {
 
         assert_eq!(inbox.arrived(HARD).await, Verdict::Close);
         inbox.abandon();
+        inbox.read(100);
         assert_eq!(total.load(Ordering::Acquire), 0);
         assert_eq!(inbox.arrived(HARD).await, Verdict::Keep);
     }

@@ -10,7 +10,7 @@
 //! | `host_key`, `known_hosts` | whether it is that server |
 //! | `authenticate` | who we are |
 //! | `handler` | what the server may do to us |
-//! | `channel`, `inbox` | byte streams, and what is held of them |
+//! | `exec`, `channel`, `inbox` | byte streams, and what is held of them |
 //!
 //! Round trips from the last answer to the running command: two for keyboard-interactive, one to open the channel, half a
 //! one for the requests, which go out together.
@@ -20,6 +20,7 @@ mod authenticate;
 mod channel;
 mod connect;
 mod error;
+mod exec;
 mod handler;
 mod host_key;
 mod inbox;
@@ -29,17 +30,18 @@ mod target;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{AuthResult, Handle};
+use russh::client::{AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
-use russh::{ChannelOpenFailure, Disconnect};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::sync::mpsc;
 
-pub use channel::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout, X11Request, X11Stream};
+pub use channel::{X11Request, X11Stream};
 pub use connect::connect;
 pub use error::{Reason, SshError};
+pub use exec::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout};
 pub use handler::MAX_X11_CHANNELS;
 pub use target::Target;
 
@@ -69,6 +71,8 @@ pub struct Connection {
     shared: Arc<Shared>,
     monitor: Monitor,
     banners: mpsc::Receiver<String>,
+    /// Opened ahead, for the next command.
+    spare: Mutex<Option<Channel<Msg>>>,
 }
 
 impl Connection {
@@ -79,7 +83,7 @@ impl Connection {
         monitor: Monitor,
         banners: mpsc::Receiver<String>,
     ) -> Self {
-        Self { server: target.name.clone(), handle, shared, monitor, banners }
+        Self { server: target.name.clone(), handle, shared, monitor, banners, spare: Mutex::default() }
     }
 
     /// The server's name as configured.
@@ -138,6 +142,14 @@ impl Connection {
         }
     }
 
+    /// Opens the channel of the next [`Self::exec`] ahead of time, for instance while the user chooses a session: that saves
+    /// the command a round trip. Whatever goes wrong here, `exec` will tell.
+    pub async fn open_ahead(&self) {
+        if let Ok(channel) = self.handle.channel_open_session().await {
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        }
+    }
+
     /// Runs a command through the user's shell on the server. With `x11`, its windows come as [`X11Stream`]s; both requests
     /// go out together.
     ///
@@ -147,8 +159,9 @@ impl Connection {
         self.exec_with_input(command, x11, &[]).await
     }
 
-    /// [`Connection::exec`] with the start of standard input, which goes out with the request: the command has it a round trip
-    /// sooner.
+    /// [`Connection::exec`] with the start of standard input, which goes out as soon as the server takes it. OpenSSH opens
+    /// a session channel with a window of zero and grants more when it has started the command, so what the command must
+    /// know at once is better off on its command line: here it costs a round trip more.
     ///
     /// # Errors
     /// As for [`Connection::exec`].
@@ -158,8 +171,13 @@ impl Connection {
         x11: Option<X11Request>,
         input: &[u8],
     ) -> Result<Exec, SshError> {
-        let result = match self.handle.channel_open_session().await {
-            Ok(channel) => channel::exec(channel, &self.shared, command, x11, input).await,
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let channel = match spare {
+            Some(channel) => Ok(channel),
+            None => self.handle.channel_open_session().await,
+        };
+        let result = match channel {
+            Ok(channel) => exec::run(channel, &self.shared, command, x11, input).await,
             Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
             Err(_) => Err(Reason::Lost(String::new())),
         };

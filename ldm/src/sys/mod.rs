@@ -5,6 +5,7 @@
 
 mod account;
 mod spawn;
+mod strays;
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -14,6 +15,7 @@ use nix::libc;
 
 pub use account::{Account, AccountError};
 pub use spawn::{Child, Output, Spawn, SpawnError};
+pub use strays::{adopt_orphans, end_strays};
 
 /// Where this program is, whatever has happened to its path since it started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";

@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::Account;
+use super::{Account, strays};
 
 /// Longest line of a child's output that reaches the log; the rest of the line is dropped.
 const LINE: usize = 1024;
@@ -185,6 +185,7 @@ impl Spawn {
                     readers.push(tokio::spawn(log_lines(name.clone(), err)));
                 }
                 let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+                strays::started(pid);
                 tracing::debug!(program = %name, pid, "started");
                 Ok(Child { inner, name, pid, own_group, status: None, readers })
             }
@@ -387,6 +388,7 @@ impl Child {
             self.send(Signal::SIGKILL);
         }
         self.status = Some(status);
+        strays::ended(self.pid);
         Ok(status)
     }
 
@@ -426,6 +428,7 @@ impl Drop for Child {
         self.signal(Signal::SIGKILL);
         // Readers end by themselves with the pipe, unless a stranger holds it open.
         if self.status.is_none() {
+            strays::ended(self.pid);
             for reader in &self.readers {
                 reader.abort();
             }

@@ -136,6 +136,8 @@ start() {
     while alive && [ $tries -lt 15 ]; do
         sleep 0.2 2>/dev/null || sleep 1
         tries=$((tries + 1))
+        # A second one wakes what sleeps inside its handler of the first (dbus-launch does, for 3 s).
+        if [ $tries -eq 3 ]; then signal TERM; fi
     done
     signal KILL
     if [ $seconds -lt 5 ] && [ "$errors" != /dev/null ]; then

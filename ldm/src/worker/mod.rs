@@ -213,6 +213,8 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
             command = link.command() => return chosen(command),
         };
         tell(link, &Event::Sessions(Box::new(info))).await?;
+        // Not given up for a quick choice: that would leave a channel open on the server and need another.
+        remote.get_ready().await;
     }
     tokio::select! {
         failure = remote.closed() => Err(failure.into()),

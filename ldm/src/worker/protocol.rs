@@ -62,7 +62,8 @@ pub struct Start {
     pub xsession: Option<String>,
     /// The client's display.
     pub display: LocalDisplay,
-    /// `LDM_DIRECTX`: give the session this display instead of forwarded channels.
+    /// `LDM_DIRECTX`: give the session this display instead of forwarded channels. A name without host (`:7`) is completed
+    /// with the address of this client that leads to the server.
     pub direct: Option<DirectDisplay>,
 }
 

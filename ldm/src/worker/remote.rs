@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ldm_protocol::helper::{Info, InfoRequest, VERSION};
+use ldm_protocol::helper::{self, Info, InfoRequest, VERSION};
 use ldm_protocol::{Failure, FailureKind};
 use tokio::io::AsyncWriteExt;
 
@@ -56,13 +56,14 @@ impl Remote {
     /// What the server offers, sanitised. An empty list if it does not say: its default session can still be started.
     pub async fn info(&mut self, locale: Option<&str>) -> Result<Info, Failure> {
         let listed = tokio::time::timeout(INFO_TIME, async {
-            if !self.bare {
-                if let Some(info) = self.ask_helper(locale).await? {
-                    return Ok(info);
-                }
-                self.without_helper();
+            if !self.bare
+                && let Some(info) = self.ask_helper(locale).await?
+            {
+                return Ok(info);
             }
-            self.ask_fallback().await
+            let info = self.ask_fallback().await?;
+            self.without_helper();
+            Ok(info)
         });
         if let Ok(info) = listed.await {
             return info.map(Info::sanitised);
@@ -73,9 +74,8 @@ impl Remote {
 
     async fn ask_helper(&self, locale: Option<&str>) -> Result<Option<Info>, Failure> {
         let request = InfoRequest { version: VERSION, locale: locale.map(str::to_owned) };
-        let mut line = serde_json::to_vec(&request).map_err(|e| self.internal(&e))?;
-        line.push(b'\n');
-        let mut exec = self.run(INFO, &line).await?;
+        let request = helper::to_argument(&request).map_err(|e| self.internal(&e))?;
+        let mut exec = self.run(&format!("{INFO} {request}"), &[]).await?;
         let mut lines = Lines::new(&mut exec.stdout);
         while let Ok(Some(line)) = lines.next().await {
             // Anything that is no such object was printed by a start-up file of the shell.
@@ -97,6 +97,10 @@ impl Remote {
             }
         }
         self.say_why(&exec.outcome).await?;
+        // Where keyboard-interactive is off, sshd lets an expired password in and then refuses every command.
+        if exec.outcome.password_expired() {
+            return Err(Failure::new(FailureKind::PasswordExpired).server(self.server()));
+        }
         // Not even a shell: `nologin`, a forced command, a full disk.
         Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
     }
@@ -109,15 +113,21 @@ impl Remote {
         Ok(exec)
     }
 
+    /// Gets the session's channel while the user chooses: a round trip less afterwards.
+    pub async fn get_ready(&self) {
+        self.connection.open_ahead().await;
+    }
+
     /// Starts a session; returns once its command runs.
     pub async fn start(&mut self, start: Start) -> Result<RemoteSession, Failure> {
-        if !self.bare {
-            match RemoteSession::start_with_helper(&self.connection, &start).await {
-                Some(result) => return result,
-                None => self.without_helper(),
-            }
+        if !self.bare
+            && let Some(result) = RemoteSession::start_with_helper(&self.connection, &start).await
+        {
+            return result;
         }
-        RemoteSession::start_with_fallback(&self.connection, &start).await
+        let session = RemoteSession::start_with_fallback(&self.connection, &start).await?;
+        self.without_helper();
+        Ok(session)
     }
 
     /// Waits until the connection is lost.
@@ -130,9 +140,12 @@ impl Remote {
         self.connection.close().await;
     }
 
+    /// The shell script has done what the helper did not: from now on it is asked at once. Said once.
     fn without_helper(&mut self) {
-        tracing::warn!(server = self.server(), "{}", fallback::MISSING);
-        self.bare = true;
+        if !self.bare {
+            tracing::warn!(server = self.server(), "{}", fallback::MISSING);
+            self.bare = true;
+        }
     }
 
     /// Logs how a command ended that did not answer. An error if it was the connection that ended.

@@ -1,10 +1,11 @@
 //! The session: a command on the server whose windows come here.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldm_protocol::helper::{Refusal, SessionEvent, SessionRequest, VERSION};
+use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION, to_argument};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -23,6 +24,9 @@ const SESSION: &str = "ldm-server-helper session";
 
 /// Time for the session's command to be started: a home on a busy file server takes long.
 const START_TIME: Duration = Duration::from_mins(1);
+
+/// Time for programs to end when they are asked to, with their windows still there.
+const KIND_TIME: Duration = Duration::from_secs(1);
 
 /// Time for the server to end every process of the session: it gives them 3 s itself.
 const STOP_TIME: Duration = Duration::from_secs(8);
@@ -69,9 +73,14 @@ impl Events {
 impl RemoteSession {
     /// `None`: there is no helper.
     pub(super) async fn start_with_helper(connection: &Connection, start: &Start) -> Option<Result<Self, Failure>> {
-        let input = serde_json::to_string(&request(connection, start)).map(|line| line + "\n");
-        match input {
-            Ok(input) => Self::start(connection, start, SESSION, input, None).await.transpose(),
+        let request = request(connection, start);
+        let prepared = if request.direct.is_some() {
+            serde_json::to_string(&request).map(|line| (SESSION.to_owned(), line + "\n"))
+        } else {
+            to_argument(&request).map(|argument| (format!("{SESSION} {argument}"), String::new()))
+        };
+        match prepared {
+            Ok((command, input)) => Self::start(connection, start, &command, input, None).await.transpose(),
             Err(error) => Some(Err(Failure::new(FailureKind::Internal).detail(&error.to_string()))),
         }
     }
@@ -131,6 +140,9 @@ impl RemoteSession {
                 if status == ExitStatus::Lost {
                     return Err(told(connection.closed().await));
                 }
+                if session.outcome.password_expired() {
+                    return Err(session.failure(FailureKind::PasswordExpired));
+                }
                 tracing::info!(?status, stderr = session.outcome.stderr_tail(), "no session was started");
                 Ok(None)
             }
@@ -168,12 +180,24 @@ impl RemoteSession {
     /// Ends the session and waits, not for ever.
     pub async fn end(&mut self) -> Result<i32, Failure> {
         self.stop().await;
+        if let Ok(result) = tokio::time::timeout(KIND_TIME, self.ended()).await {
+            return result;
+        }
+        // What still runs may only go when its display does.
+        self.hide();
         if let Ok(result) = tokio::time::timeout(STOP_TIME, self.ended()).await {
             return result;
         }
         // Nobody waits for it any more; the end of the connection is the next hint to the server.
         tracing::warn!("the server did not end the session in time");
         Ok(STOPPED)
+    }
+
+    /// Takes the session off the display.
+    fn hide(&self) {
+        if let Some(clients) = &self.clients {
+            clients.abort();
+        }
     }
 
     fn failure(&self, kind: FailureKind) -> Failure {
@@ -210,9 +234,7 @@ impl RemoteSession {
 
 impl Drop for RemoteSession {
     fn drop(&mut self) {
-        if let Some(clients) = &self.clients {
-            clients.abort();
-        }
+        self.hide();
     }
 }
 
@@ -224,8 +246,21 @@ fn request(connection: &Connection, start: &Start) -> SessionRequest {
         language: start.language.clone(),
         xsession: start.xsession.clone(),
         client: client::facts(connection.local_address()),
-        direct: start.direct.clone(),
+        direct: start.direct.clone().map(|direct| reachable(direct, connection.local_address())),
     }
+}
+
+/// The daemon does not know by which of this client's addresses the server reaches it, and leaves it out.
+fn reachable(mut direct: DirectDisplay, address: Option<IpAddr>) -> DirectDisplay {
+    if direct.display.starts_with(':') {
+        let host = match address {
+            Some(IpAddr::V4(v4)) => v4.to_string(),
+            Some(IpAddr::V6(v6)) => format!("[{v6}]"),
+            None => String::new(),
+        };
+        direct.display.insert_str(0, &host);
+    }
+    direct
 }
 
 /// Prepares the forwarding of X clients: what to ask the server for, and the task that serves what comes.
@@ -264,5 +299,19 @@ fn log_end(ended: Result<Result<(), ForwardError>, tokio::task::JoinError>) {
         Ok(Err(error @ ForwardError::Io(_))) => tracing::debug!("{error}"),
         Ok(Err(error)) => tracing::warn!("{error}"),
         Err(error) => tracing::error!("a task that served an X client failed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direct_display_is_named_by_our_address() {
+        let direct = |display: &str| DirectDisplay { display: display.into(), cookie: String::new() };
+        let named = |display: &str, address: &str| reachable(direct(display), address.parse().ok()).display;
+        assert_eq!(named(":7", "192.0.2.1"), "192.0.2.1:7");
+        assert_eq!(named(":7", "2001:db8::1"), "[2001:db8::1]:7");
+        assert_eq!(named("tc1.example:7", "192.0.2.1"), "tc1.example:7");
     }
 }

@@ -1,4 +1,4 @@
-//! The keys that mean something everywhere on the greeter, and choosing from a list by typing.
+//! The keys that mean something everywhere on the greeter.
 
 use gtk4::gdk::{self, ModifierType};
 use gtk4::glib::Propagation;
@@ -47,22 +47,6 @@ pub(crate) fn connect(window: &gtk4::Window, act: impl Fn(Key) -> Propagation + 
     controller
         .connect_key_pressed(move |_, key, _, modifiers| Key::of(key, modifiers).map_or(Propagation::Proceed, &act));
     window.add_controller(controller);
-}
-
-/// Selects the next row, after the selected one and around, whose first label starts with `letter`.
-pub(crate) fn select(list: &gtk4::ListBox, letter: char) {
-    let rows: Vec<_> = (0..).map_while(|index| list.row_at_index(index)).collect();
-    let start = list.selected_row().and_then(|row| usize::try_from(row.index()).ok()).map_or(0, |place| place + 1);
-    let found = rows.iter().cycle().skip(start).take(rows.len()).find(|row| first_letter(row) == Some(letter));
-    if let Some(row) = found {
-        list.select_row(Some(row));
-        row.grab_focus();
-    }
-}
-
-fn first_letter(row: &gtk4::ListBoxRow) -> Option<char> {
-    let label = row.child()?.first_child()?.downcast::<gtk4::Label>().ok()?;
-    label.text().chars().next().and_then(|c| c.to_lowercase().next())
 }
 
 #[cfg(test)]

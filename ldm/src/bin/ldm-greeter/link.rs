@@ -1,5 +1,8 @@
 //! The greeter's end of the socket in `GREETD_SOCK`: one request at a time, each with one response.
 //!
+//! `cancel_session` alone goes out while an answer is due, so that giving up need not wait for a server that is silent. A
+//! daemon that reads one request after the other loses nothing by it; the answers come in the same order.
+//!
 //! Runs in GTK's main loop; the daemon at the other end is trusted, but its frames are bounded like anyone's.
 
 use std::cell::RefCell;
@@ -49,9 +52,10 @@ pub(crate) struct Link {
     socket: gio::Socket,
     decoder: Decoder,
     waiting: VecDeque<Request>,
-    /// The request whose response is due is an `ldm_hello`.
+    /// Requests whose responses are due.
+    due: usize,
+    /// The first of them is an `ldm_hello`.
     greeting: bool,
-    busy: bool,
 }
 
 impl Link {
@@ -63,7 +67,7 @@ impl Link {
         } else {
             connect()?
         };
-        Ok(Self { socket, decoder: Decoder::new(), waiting: VecDeque::new(), greeting: false, busy: false })
+        Ok(Self { socket, decoder: Decoder::new(), waiting: VecDeque::new(), due: 0, greeting: false })
     }
 
     /// The descriptor, for a greeter that restarts itself and goes on with the same connection.
@@ -73,18 +77,25 @@ impl Link {
 
     /// Sends the request, now or as soon as those before it have their responses.
     pub(crate) fn send(&mut self, request: Request) -> Result<(), LinkError> {
+        if self.waiting.is_empty() && matches!(request, Request::CancelSession) {
+            return self.write(&request);
+        }
         self.waiting.push_back(request);
         self.flush()
     }
 
     fn flush(&mut self) -> Result<(), LinkError> {
-        if self.busy {
+        if self.due > 0 {
             return Ok(());
         }
         let Some(request) = self.waiting.pop_front() else { return Ok(()) };
-        self.busy = true;
-        self.greeting = matches!(request, Request::LdmHello { .. });
-        let bytes = frame::encode(&request)?;
+        self.write(&request)
+    }
+
+    fn write(&mut self, request: &Request) -> Result<(), LinkError> {
+        self.greeting = self.due == 0 && matches!(request, Request::LdmHello { .. });
+        self.due += 1;
+        let bytes = frame::encode(request)?;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             match self.socket.send(rest, Cancellable::NONE) {
@@ -114,7 +125,7 @@ impl Link {
         self.decoder.push(bytes);
         let mut responses = Vec::new();
         while let Some(response) = self.decoder.next_message()? {
-            self.busy = false;
+            self.due = self.due.saturating_sub(1);
             self.greeting = false;
             responses.push(response);
             self.flush()?;
@@ -126,7 +137,7 @@ impl Link {
     fn reconnect(&mut self) -> Result<Response, LinkError> {
         self.socket = connect()?;
         self.decoder = Decoder::new();
-        self.busy = false;
+        self.due = 0;
         self.greeting = false;
         self.flush()?;
         Ok(Response::Error { error_type: ErrorType::Error, description: "plain greetd".to_owned(), failure: None })
@@ -178,6 +189,7 @@ pub(crate) fn watch(link: &Rc<RefCell<Link>>, deliver: Rc<dyn Fn(Result<Response
             }
         }
     };
-    SocketExtManual::create_source(&socket, readable, Cancellable::NONE, None, glib::Priority::DEFAULT, step)
-        .attach(None);
+    // Before the keyboard's: a prompt that has come is in place for keys that were pressed after it.
+    let priority = glib::Priority::HIGH;
+    SocketExtManual::create_source(&socket, readable, Cancellable::NONE, None, priority, step).attach(None);
 }

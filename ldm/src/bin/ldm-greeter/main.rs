@@ -3,11 +3,13 @@
 //! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
+mod chooser;
 mod clock;
 mod i18n;
 mod keys;
 mod link;
 mod model;
+mod monitors;
 mod setup;
 mod theme;
 mod window;
@@ -23,6 +25,9 @@ use gtk4::{gdk, glib};
 use crate::link::Link;
 use crate::model::{Action, Event, Model};
 use crate::window::Window;
+
+/// The program's name, in logs and for assistive programs.
+const NAME: &str = "ldm-greeter";
 
 /// The login screen of LDM.
 #[derive(Debug, Parser)]
@@ -42,7 +47,7 @@ struct Args {
 /// One line for the log. Never a secret: nothing that was typed is passed here.
 pub(crate) fn say(text: &str) {
     // A log that is gone is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "ldm-greeter: {}", ldm_protocol::text::sanitise_line(text, 1024));
+    let _ = writeln!(std::io::stderr(), "{NAME}: {}", ldm_protocol::text::sanitise_line(text, 1024));
 }
 
 fn main() -> ExitCode {
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("{error:#}"));
+            say(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -68,6 +73,9 @@ struct Greeter {
 
 fn run(args: Args) -> anyhow::Result<()> {
     let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
+    glib::set_prgname(Some(NAME));
+    // What assistive programs call the greeter.
+    glib::set_application_name(NAME);
     gtk4::init()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
@@ -80,7 +88,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         link: Rc::clone(&link),
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(look, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(

@@ -117,6 +117,27 @@ enum Open {
     Start,
 }
 
+/// Whether the server is to be connected to while the name is being typed.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Ahead {
+    #[default]
+    No,
+    /// The user has begun to type.
+    Wanted,
+    /// The daemon was asked to.
+    Asked,
+}
+
+/// How far the attempt is.
+#[derive(Debug, Default)]
+struct Progress {
+    ahead: Ahead,
+    /// The user has answered a question.
+    answered: bool,
+    /// The user has chosen the session that is to be started.
+    chosen: bool,
+}
+
 /// The dialog.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -129,9 +150,7 @@ pub(crate) struct Model {
     open: VecDeque<(Open, u32)>,
     /// Counts login attempts: answers to an attempt that was given up are ignored.
     attempt: u32,
-    typed: bool,
-    prepared: bool,
-    answered: bool,
+    progress: Progress,
     restarting: bool,
     command: Option<String>,
 }
@@ -147,9 +166,7 @@ impl Model {
             seat: None,
             open: VecDeque::new(),
             attempt: 0,
-            typed: false,
-            prepared: false,
-            answered: false,
+            progress: Progress::default(),
             restarting: false,
             command,
         }
@@ -183,7 +200,9 @@ impl Model {
         match event {
             Event::Opened => self.send(Open::Hello, Request::LdmHello { version: VERSION }, &mut actions),
             Event::Typed => {
-                self.typed = true;
+                if self.progress.ahead == Ahead::No {
+                    self.progress.ahead = Ahead::Wanted;
+                }
                 self.prepare(&mut actions);
             }
             Event::Submitted(answer) => self.submit(answer, &mut actions),
@@ -217,8 +236,8 @@ impl Model {
 
     /// Asks for a connection, once an attempt, as soon as both the user types and the daemon is known to understand it.
     fn prepare(&mut self, actions: &mut Vec<Action>) {
-        if self.typed && !self.prepared && self.seat.is_some() && matches!(self.state, State::Name) {
-            self.prepared = true;
+        if self.progress.ahead == Ahead::Wanted && self.seat.is_some() && matches!(self.state, State::Name) {
+            self.progress.ahead = Ahead::Asked;
             self.send(Open::Prepare, Request::LdmPrepare, actions);
         }
     }
@@ -226,7 +245,7 @@ impl Model {
     fn submit(&mut self, answer: Secret, actions: &mut Vec<Action>) {
         match self.state {
             State::Name => {
-                self.username = answer.expose().to_owned();
+                answer.expose().clone_into(&mut self.username);
                 if self.username.is_empty() {
                     self.notice = Some(Notice::EmptyName);
                 } else if self.username.len() > limits::USERNAME {
@@ -239,7 +258,7 @@ impl Model {
             }
             State::Prompt { .. } => {
                 self.read_on();
-                self.answered = true;
+                self.progress.answered = true;
                 self.state = State::Waiting;
                 let request = Request::PostAuthMessageResponse { response: Some(answer) };
                 self.send(Open::Conversation, request, actions);
@@ -258,13 +277,13 @@ impl Model {
     }
 
     fn create(&mut self, actions: &mut Vec<Action>) {
-        self.answered = false;
         self.state = State::Waiting;
         self.send(Open::Conversation, Request::CreateSession { username: self.username.clone() }, actions);
     }
 
     fn choose(&mut self, place: Option<usize>, actions: &mut Vec<Action>) {
         let State::Sessions(choice) = &self.state else { return };
+        self.progress.chosen = true;
         let id = match place {
             None => DEFAULT_SESSION.to_owned(),
             Some(place) => match choice.entries.get(place) {
@@ -294,8 +313,7 @@ impl Model {
 
     fn end_attempt(&mut self) {
         self.attempt += 1;
-        self.typed = false;
-        self.prepared = false;
+        self.progress = Progress::default();
         self.state = State::Name;
     }
 
@@ -329,6 +347,11 @@ impl Model {
                 self.notice = Some(Notice::Failure(failure));
             }
             (Open::Prepare, _) => {}
+            (Open::Start, Response::Error { failure: Some(failure), .. })
+                if failure.kind == FailureKind::SessionGone && self.progress.chosen =>
+            {
+                self.choose_again(failure, actions);
+            }
             (_, Response::Error { error_type, description, failure }) => {
                 self.failed(error_type, &description, failure, actions);
             }
@@ -379,12 +402,21 @@ impl Model {
         }
         let entries: Vec<_> =
             sessions.sessions.into_iter().take(limits::SESSIONS).filter_map(SessionEntry::sanitised).collect();
-        if entries.is_empty() {
-            return self.start(vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()], actions);
+        // One entry and "Default" would be two names of one thing. After a failure the user is to see what happens.
+        if entries.is_empty() || entries.len() == 1 && self.notice.is_none() {
+            let id = entries.into_iter().next().map_or_else(|| DEFAULT_SESSION.to_owned(), |only| only.id);
+            return self.start(vec![SESSION_COMMAND.to_owned(), id], actions);
         }
         let preselected = sessions.preselected.and_then(|id| entries.iter().position(|entry| entry.id == id));
-        self.notice = None;
         self.state = State::Sessions(Choice { entries, preselected });
+    }
+
+    /// The session has gone since it was offered. Only a user's choice is repeated: nothing may loop by itself.
+    fn choose_again(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+        self.progress.chosen = false;
+        self.notice = Some(Notice::Failure(failure));
+        self.state = State::Waiting;
+        self.send(Open::Sessions, Request::LdmSessions, actions);
     }
 
     fn failed(
@@ -401,7 +433,7 @@ impl Model {
         };
         // What PAM said with the refusal ("locked for 7 minutes") is read together with it.
         self.messages.retain(|message| message.fresh);
-        let asked_again = denied && self.answered;
+        let asked_again = denied && self.progress.answered;
         self.end_attempt();
         self.notice = Some(match failure {
             Some(failure) => Notice::Failure(failure),

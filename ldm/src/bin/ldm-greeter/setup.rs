@@ -4,7 +4,7 @@
 //! set already stays as it is; if all of it is there, nothing is started again.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -15,6 +15,9 @@ const READY: &str = "LDM_GREETER_READY";
 
 /// `1`: what is needed by assistive programs is loaded.
 const ACCESSIBLE: &str = "LDM_GREETER_A11Y";
+
+/// GTK's own switch for it.
+const A11Y: &str = "GTK_A11Y";
 
 /// The user name that was in the entry before a restart.
 const NAME: &str = "LDM_GREETER_NAME";
@@ -52,25 +55,40 @@ pub(crate) fn inherits_link() -> bool {
 
 /// Starts this program again with the light set-up, unless it is in place.
 pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
-    if env::var_os(READY).is_some() || in_place(accessible) {
+    if env::var_os(READY).is_some() {
+        return Ok(());
+    }
+    let changes = changes(accessible, |key| env::var_os(key));
+    if changes.is_empty() {
         return Ok(());
     }
     let mut command = again()?;
-    for (key, value) in LIGHT {
-        if env::var_os(key).is_none() {
-            command.env(key, value);
-        }
-    }
-    if accessible {
-        command.env(ACCESSIBLE, "1");
-    } else if env::var_os("GTK_A11Y").is_none() {
-        command.env("GTK_A11Y", "none");
+    for (key, value) in changes {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
     }
     Err(command.exec())
 }
 
-fn in_place(accessible: bool) -> bool {
-    LIGHT.iter().all(|(key, _)| env::var_os(key).is_some()) && (accessible || env::var_os("GTK_A11Y").is_some())
+/// What the environment lacks; `None` is to be removed.
+fn changes(accessible: bool, get: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, Option<&'static str>)> {
+    let mut changes: Vec<_> =
+        LIGHT.into_iter().filter(|(key, _)| get(key).is_none()).map(|(key, value)| (key, Some(value))).collect();
+    let refused = get(A11Y);
+    if accessible {
+        if get(ACCESSIBLE).as_deref() != Some(OsStr::new("1")) {
+            changes.push((ACCESSIBLE, Some("1")));
+        }
+        // The daemon's light set-up, perhaps; whoever asked for accessibility meant more.
+        if refused.as_deref() == Some(OsStr::new("none")) {
+            changes.push((A11Y, None));
+        }
+    } else if refused.is_none() {
+        changes.push((A11Y, Some("none")));
+    }
+    changes
 }
 
 /// Starts this program again, on the same connection, with the other choice of accessibility. Returns only if that fails.
@@ -80,9 +98,9 @@ pub(crate) fn restart(link: OwnedFd, username: &str) -> io::Error {
         Err(error) => return error,
     };
     if accessible() {
-        command.env(ACCESSIBLE, "0").env("GTK_A11Y", "none");
+        command.env(ACCESSIBLE, "0").env(A11Y, "none");
     } else {
-        command.env(ACCESSIBLE, "1").env_remove("GTK_A11Y");
+        command.env(ACCESSIBLE, "1").env_remove(A11Y);
     }
     command.env(INHERITED, "1").env(NAME, username).stdin(Stdio::from(link)).exec()
 }
@@ -91,4 +109,33 @@ fn again() -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1)).env(READY, "1");
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(set: &[(&str, &str)], accessible: bool) -> Vec<(&'static str, Option<&'static str>)> {
+        let get = |key: &str| set.iter().rev().find(|(k, _)| *k == key).map(|(_, value)| OsString::from(value));
+        changes(accessible, get)
+    }
+
+    #[test]
+    fn what_is_set_stays_and_what_is_missing_is_set() {
+        assert_eq!(with(&[], false).len(), LIGHT.len() + 1);
+        assert!(!with(&[("GSK_RENDERER", "gl")], false).iter().any(|(key, _)| *key == "GSK_RENDERER"));
+        let mut all = LIGHT.to_vec();
+        all.push((A11Y, "none"));
+        assert_eq!(with(&all, false), []);
+    }
+
+    #[test]
+    fn accessibility_that_is_asked_for_is_not_refused() {
+        let mut all = LIGHT.to_vec();
+        all.push((A11Y, "none"));
+        assert_eq!(with(&all, true), [(ACCESSIBLE, Some("1")), (A11Y, None)]);
+        all.push((ACCESSIBLE, "1"));
+        all.push((A11Y, "atspi"));
+        assert_eq!(with(&all, true), []);
+    }
 }

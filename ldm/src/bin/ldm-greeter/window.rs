@@ -1,8 +1,7 @@
 //! The greeter's one window: shows the [`Model`] and turns what the user does into [`Event`]s.
 //!
-//! There may be no window manager, so nothing places the window, `fullscreen()` does nothing and the window lies at the
-//! screen's origin: it is made as large as all monitors together, and the dialog is laid out within the first of them. Every
-//! text of a server is set as plain text, never as markup.
+//! Every text of a server is set as plain text, never as markup. Answers are taken from the entry character by character into
+//! a [`Secret`] and the entry is emptied at once.
 
 use std::cell::{Cell, RefCell};
 use std::mem::{Discriminant, discriminant};
@@ -10,25 +9,17 @@ use std::rc::Rc;
 
 use gettextrs::gettext;
 use gtk4::glib::{Propagation, clone};
-use gtk4::{gdk, gio, glib, prelude::*};
+use gtk4::{glib, prelude::*};
 use ldm_protocol::{Secret, limits};
 use zeroize::Zeroizing;
 
+use crate::chooser::Chooser;
 use crate::model::{Choice, Event, Model, State};
+use crate::monitors::Room;
 use crate::theme::Look;
-use crate::{clock, i18n, keys};
+use crate::{clock, i18n, keys, monitors};
 
 const UI: &str = include_str!("window.ui");
-const ROW: &str = include_str!("row.ui");
-
-/// A monitor lower than this gets the style class `compact`.
-const COMPACT: i32 = 560;
-
-/// A monitor lower than this has no room for what can be guessed: the hint, and an empty line below the entry.
-const TINY: i32 = 360;
-
-/// A monitor at least this high gets the style class `large`.
-const LARGE: i32 = 1000;
 
 /// A widget that the greeter needs is not in `window.ui`: a defect.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +28,7 @@ pub(crate) struct Missing(&'static str);
 
 /// The window and those of its widgets that change.
 pub(crate) struct Window {
-    window: gtk4::Window,
+    root: gtk4::Window,
     stage: gtk4::Box,
     logo: gtk4::Image,
     hostname: gtk4::Label,
@@ -49,8 +40,7 @@ pub(crate) struct Window {
     prompt: gtk4::Label,
     entry: gtk4::Entry,
     secret: gtk4::PasswordEntry,
-    chooser: gtk4::ScrolledWindow,
-    sessions: gtk4::ListBox,
+    chooser: Chooser,
     progress: gtk4::Box,
     status: gtk4::Label,
     back: gtk4::Button,
@@ -65,16 +55,21 @@ pub(crate) struct Window {
     waiting: RefCell<Option<String>>,
     /// Messages are read from their end, a notice from its start.
     follow: Cell<bool>,
+    /// There is no room for an empty line.
+    tiny: Cell<bool>,
     /// How many characters fit into a line of a message.
     line: Cell<i32>,
 }
 
 impl Window {
     /// Builds the window, not yet shown. Everything the user does goes to `send`.
-    pub(crate) fn new(look: Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
+    pub(crate) fn new(look: &Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
         let ui = gtk4::Builder::from_string(UI);
+        let chosen = Rc::clone(&send);
+        let chooser =
+            Chooser::new(get(&ui, "chooser")?, get(&ui, "sessions")?, move |place| chosen(Event::Chosen(place)));
         let this = Rc::new(Self {
-            window: get(&ui, "window")?,
+            root: get(&ui, "window")?,
             stage: get(&ui, "stage")?,
             logo: get(&ui, "logo")?,
             hostname: get(&ui, "hostname")?,
@@ -86,8 +81,7 @@ impl Window {
             prompt: get(&ui, "prompt")?,
             entry: get(&ui, "entry")?,
             secret: get(&ui, "secret")?,
-            chooser: get(&ui, "chooser")?,
-            sessions: get(&ui, "sessions")?,
+            chooser,
             progress: get(&ui, "progress")?,
             status: get(&ui, "status")?,
             back: get(&ui, "back")?,
@@ -98,6 +92,7 @@ impl Window {
             filling: Cell::new(false),
             waiting: RefCell::new(None),
             follow: Cell::new(false),
+            tiny: Cell::new(false),
             line: Cell::new(40),
         });
         let background: gtk4::Picture = get(&ui, "background")?;
@@ -105,59 +100,27 @@ impl Window {
         this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
+        this.root.set_title(Some(&gettext("Log in")));
         this.back.set_label(&gettext("Back"));
         this.entry.set_text(username);
         this.connect();
         Ok(this)
     }
 
-    /// Shows the window on all monitors, now and when they change.
+    /// Shows the window on all monitors.
     pub(crate) fn present(self: &Rc<Self>) {
-        let monitors = WidgetExt::display(&self.window).monitors();
-        self.follow_monitors(&monitors);
-        monitors.connect_items_changed(clone!(
-            #[strong(rename_to = this)]
+        let resize = clone!(
+            #[weak(rename_to = this)]
             self,
-            move |monitors, _, _, _| this.follow_monitors(monitors)
-        ));
-        self.window.present();
-    }
-
-    fn follow_monitors(self: &Rc<Self>, monitors: &gio::ListModel) {
-        for monitor in monitors.iter::<gdk::Monitor>().flatten() {
-            monitor.connect_geometry_notify(clone!(
-                #[weak(rename_to = this)]
-                self,
-                #[weak]
-                monitors,
-                move |_| this.place(&monitors)
-            ));
-        }
-        self.place(monitors);
-    }
-
-    fn place(&self, monitors: &gio::ListModel) {
-        let areas: Vec<_> = monitors.iter::<gdk::Monitor>().flatten().map(|monitor| monitor.geometry()).collect();
-        // The X server lists the primary monitor first.
-        let Some(main) = areas.first() else { return };
-        let right = areas.iter().map(|area| area.x() + area.width()).max().unwrap_or_default();
-        let bottom = areas.iter().map(|area| area.y() + area.height()).max().unwrap_or_default();
-        self.stage.set_margin_start(main.x().max(0));
-        self.stage.set_margin_top(main.y().max(0));
-        self.stage.set_margin_end((right - main.x() - main.width()).max(0));
-        self.stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
-        let compact = main.height().min(main.width()) < COMPACT;
-        let tiny = main.height() < TINY;
-        self.hint.set_visible(!tiny);
-        self.logo.set_visible(!compact && self.logo.paintable().is_some());
-        for (class, fits) in [("compact", compact), ("tiny", tiny), ("large", main.height().min(main.width()) >= LARGE)]
-        {
-            if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
-        }
-        // GTK cuts a default size down to one monitor, but not what the window needs.
-        self.window.set_default_size(right, bottom);
-        self.window.set_size_request(right, bottom);
-        self.show_status();
+            move |room: Room| {
+                this.logo.set_visible(room.logo && this.logo.paintable().is_some());
+                this.hint.set_visible(!room.tiny);
+                this.tiny.set(room.tiny);
+                this.show_status();
+            }
+        );
+        monitors::follow(&self.root, &self.stage, resize);
+        self.root.present();
     }
 
     fn connect(self: &Rc<Self>) {
@@ -191,11 +154,6 @@ impl Window {
             this,
             move |_| (this.send)(Event::Back)
         ));
-        this.sessions.connect_row_activated(clone!(
-            #[weak]
-            this,
-            move |_, row| this.choose(row)
-        ));
         this.said.vadjustment().connect_changed(clone!(
             #[weak]
             this,
@@ -203,8 +161,19 @@ impl Window {
                 adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
             }
         ));
+        // GTK's inspector is a debugger for anyone at the keyboard, and answers to Ctrl+Shift+I.
+        this.root.connect_enable_debugging(|root, _| {
+            root.stop_signal_emission_by_name("enable-debugging");
+            true
+        });
+        // A password has no pictures; the list of them would cover the screen.
+        if let Some(text) = this.secret.delegate().and_downcast::<gtk4::Text>() {
+            text.set_input_hints(gtk4::InputHints::NO_EMOJI | gtk4::InputHints::PRIVATE);
+        }
+        // A window manager may offer to close the window; a login screen has no end of its own.
+        this.root.connect_close_request(|_| Propagation::Stop);
         keys::connect(
-            &this.window,
+            &this.root,
             clone!(
                 #[weak]
                 this,
@@ -213,7 +182,7 @@ impl Window {
                 move |key| this.key(&key)
             ),
         );
-        if let Some(keyboard) = WidgetExt::display(&this.window).default_seat().and_then(|seat| seat.keyboard()) {
+        if let Some(keyboard) = WidgetExt::display(&this.root).default_seat().and_then(|seat| seat.keyboard()) {
             keyboard.connect_caps_lock_state_notify(clone!(
                 #[weak]
                 this,
@@ -227,13 +196,13 @@ impl Window {
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Access => (self.send)(Event::AccessToggled),
             keys::Key::Submit if self.typing() => self.submit(),
-            keys::Key::Scroll(pages) if !self.chooser.is_visible() => {
+            keys::Key::Scroll(pages) if !self.chooser.is_open() => {
                 for area in [&self.said, &self.asked] {
                     let adjustment = area.vadjustment();
                     adjustment.set_value(adjustment.value() + pages * adjustment.page_size());
                 }
             }
-            keys::Key::Letter(letter) if self.chooser.is_visible() => keys::select(&self.sessions, *letter),
+            keys::Key::Letter(letter) if self.chooser.is_open() => self.chooser.select_by(*letter),
             _ => return Propagation::Proceed,
         }
         Propagation::Stop
@@ -246,7 +215,7 @@ impl Window {
 
     /// Whether the keyboard is at an entry.
     fn typing(&self) -> bool {
-        let focus = gtk4::prelude::RootExt::focus(&self.window);
+        let focus = gtk4::prelude::RootExt::focus(&self.root);
         focus.is_some_and(|focus| focus.is_ancestor(&self.entry) || focus.is_ancestor(&self.secret))
     }
 
@@ -256,10 +225,8 @@ impl Window {
 
     /// Enter, Tab or the button.
     fn submit(&self) {
-        if self.chooser.is_visible() {
-            if let Some(row) = self.sessions.selected_row() {
-                self.choose(&row);
-            }
+        if self.chooser.is_open() {
+            (self.send)(Event::Chosen(self.chooser.selected()));
             return;
         }
         let typed = if self.secret.is_visible() { read(&self.secret) } else { read(&self.entry) };
@@ -267,10 +234,6 @@ impl Window {
             self.clear();
         }
         (self.send)(typed.map_or(Event::TooLong, Event::Submitted));
-    }
-
-    fn choose(&self, row: &gtk4::ListBoxRow) {
-        (self.send)(Event::Chosen(usize::try_from(row.index()).ok().and_then(|place| place.checked_sub(1))));
     }
 
     fn clear(&self) {
@@ -293,11 +256,11 @@ impl Window {
         let busy = matches!(state, State::Waiting | State::Starting);
         if busy {
             // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
-            gtk4::prelude::GtkWindowExt::set_focus(&self.window, None::<&gtk4::Widget>);
+            gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
         }
-        for widget in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref(), self.sessions.upcast_ref()] {
-            widget.set_sensitive(!busy);
-        }
+        self.entry.set_sensitive(!busy);
+        self.secret.set_sensitive(!busy);
+        self.chooser.set_sensitive(!busy);
         self.go.set_sensitive(!busy);
         self.back.set_visible(!matches!(state, State::Name | State::Starting));
         self.progress.set_visible(busy);
@@ -404,7 +367,7 @@ impl Window {
     fn ask(&self, prompt: &str, secret: bool) {
         set(&self.prompt, prompt);
         self.asked.vadjustment().set_value(0.0);
-        self.chooser.set_visible(false);
+        self.chooser.close();
         self.secret.set_visible(secret);
         self.entry.set_visible(!secret);
         self.go.set_label(&gettext("Log in"));
@@ -412,40 +375,21 @@ impl Window {
 
     fn offer(&self, choice: &Choice) {
         set(&self.prompt, &gettext("Choose a session"));
-        while let Some(row) = self.sessions.first_child() {
-            self.sessions.remove(&row);
-        }
-        let default = (gettext("Default"), gettext("What the server starts by itself"));
-        let offered = choice.entries.iter().map(|e| (e.name.clone(), e.comment.clone().unwrap_or_default()));
-        for (name, comment) in std::iter::once(default).chain(offered) {
-            if let Some(row) = session_row(&name, &comment) {
-                self.sessions.append(&row);
-            }
-        }
         self.entry.set_visible(false);
         self.secret.set_visible(false);
-        self.chooser.set_visible(true);
+        self.chooser.open(choice);
         self.go.set_label(&gettext("Start"));
-        let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
-        if let Some(row) = self.sessions.row_at_index(place) {
-            self.sessions.select_row(Some(&row));
-            row.grab_focus();
-            // Once more when the list has its place: only then can it be scrolled to the row.
-            glib::idle_add_local_once(move || {
-                row.grab_focus();
-            });
-        }
     }
 
     fn show_status(&self) {
-        let display = WidgetExt::display(&self.window);
+        let display = WidgetExt::display(&self.root);
         let caps = || display.default_seat().and_then(|seat| seat.keyboard()).is_some_and(|k| k.is_caps_locked());
         let status = match self.waiting.borrow().as_deref() {
             Some(waiting) => waiting.to_owned(),
             None if self.secret.is_visible() && caps() => gettext("Caps Lock is on."),
             None => String::new(),
         };
-        self.status.set_visible(!self.stage.has_css_class("tiny") || !status.is_empty());
+        self.status.set_visible(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
     }
 }
@@ -508,15 +452,4 @@ fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
         .build();
     label.add_css_class(if error { "error" } else { "info" });
     label
-}
-
-/// Each row from its own copy of `row.ui`: there its labels become its accessible name and description.
-fn session_row(name: &str, comment: &str) -> Option<gtk4::ListBoxRow> {
-    let ui = gtk4::Builder::from_string(ROW);
-    for (label, text) in [("name", name), ("comment", comment)] {
-        let label: gtk4::Label = ui.object(label)?;
-        label.set_text(text);
-        label.set_visible(!text.is_empty());
-    }
-    ui.object("row")
 }

@@ -1,0 +1,94 @@
+//! What must hold for any bytes that reach the client's `ldm`.
+//!
+//! Shared by the fuzz targets and by `ldm/tests/fuzz_smoke.rs`.
+
+// Compiled in by its path: it is private to the SSH module, and parses files that may be anybody's slip of the pen.
+#[allow(dead_code)]
+#[path = "../../ldm/src/ssh/known_hosts.rs"]
+mod known_hosts_file;
+
+use std::path::Path;
+
+use known_hosts_file::{HostName, KnownHosts, Marker};
+use ldm::config::{self, ConfigError};
+use ldm::x11::{DisplayName, Forward, ForwardError};
+use ldm::xauth::{self, Cookie};
+
+/// The name of a target, which is also that of its seeds' folder, and its check.
+pub type Check = (&'static str, fn(&[u8]));
+
+/// Every check here.
+pub const ALL: &[Check] =
+    &[("lts_conf", lts_conf), ("known_hosts", known_hosts), ("xauthority", xauthority), ("x11_setup", x11_setup)];
+
+/// A configuration is taken whole, or every complaint says where.
+pub fn lts_conf(data: &[u8]) {
+    match config::parse(Path::new("lts.conf"), data) {
+        Ok(loaded) => {
+            assert!(!loaded.config.servers.is_empty());
+            for note in loaded.warnings.iter().chain(&loaded.notes) {
+                placed(note);
+            }
+        }
+        Err(ConfigError::Wrong(errors)) => {
+            assert!(!errors.is_empty());
+            for error in &errors {
+                placed(error);
+            }
+        }
+        Err(ConfigError::TooLarge(_)) => assert!(data.len() > config::ini::FILE),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn placed(text: &str) {
+    let line =
+        text.strip_prefix("lts.conf:").and_then(|rest| rest.split_once(':')).map(|(line, _)| line.parse::<usize>());
+    assert!(matches!(line, Some(Ok(1..))), "{text:?}");
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+/// Whatever stands in the file, a line of it is for a host or it is not, and says a key that is as it was written.
+pub fn known_hosts(data: &[u8]) {
+    let mut all = KnownHosts::default();
+    all.add(&String::from_utf8_lossy(data), Path::new("known_hosts"));
+    for (host, port) in [("server", 22), ("server", 2222), ("::1", 22), ("a.example.org", 22)] {
+        let host = HostName::new(host, port);
+        for marker in [Marker::Key, Marker::Authority, Marker::Revoked] {
+            let any = all.any(&host, marker).count();
+            assert!(all.exactly(&host, marker).inspect(|entry| assert!(!entry.blob.is_empty())).count() <= any);
+        }
+    }
+}
+
+/// The entries of an authority file are parts of it, and a cookie is 16 bytes or none.
+pub fn xauthority(data: &[u8]) {
+    let entries = xauth::parse(data);
+    let sizes = entries.iter().map(|e| 10 + e.address.len() + e.number.len() + e.name.len() + e.data.len());
+    assert!(sizes.sum::<usize>() <= data.len());
+    let _: Option<Cookie> = xauth::find(entries, None, 7);
+    let _: Option<Cookie> = xauth::find(xauth::parse(data), Some(&[127, 0, 0, 1]), 10);
+}
+
+/// The cookie that the server was given.
+const FAKE: [u8; 16] = *b"the fake cookie!";
+
+/// Only a first packet that shows the cookie gets as far as the display, which does not exist here.
+pub fn x11_setup(data: &[u8]) {
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    }
+    let fake = Cookie::from_slice(&FAKE).expect("16 bytes");
+    let forward = Forward { display: DisplayName::local(59_535), real: None, fake };
+    let channel = tokio::io::join(data, tokio::io::sink());
+    match RUNTIME.with(|runtime| runtime.block_on(forward.serve(channel))) {
+        Err(ForwardError::Connect { .. }) => {
+            assert!(matches!(data.first(), Some(b'B' | b'l')));
+            assert_eq!(data.get(12..30), Some(xauth::PROTOCOL.as_bytes()));
+            assert_eq!(data.get(32..48), Some(FAKE.as_slice()));
+        }
+        Err(ForwardError::Setup(_)) => {}
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,119 @@
+//! The list of sessions: "Default" first, then what the server offers.
+
+use gettextrs::gettext;
+use gtk4::glib::{self, clone};
+use gtk4::prelude::*;
+
+use crate::model::Choice;
+
+const ROW: &str = include_str!("row.ui");
+
+/// The list and what scrolls it.
+pub(crate) struct Chooser {
+    area: gtk4::ScrolledWindow,
+    list: gtk4::ListBox,
+}
+
+impl Chooser {
+    /// Takes the widgets over; `chosen` is told which place of [`Choice::entries`] the user has activated.
+    pub(crate) fn new(
+        area: gtk4::ScrolledWindow,
+        list: gtk4::ListBox,
+        chosen: impl Fn(Option<usize>) + 'static,
+    ) -> Self {
+        list.connect_row_activated(move |_, row| chosen(place(row)));
+        // The selected row comes into view as soon as the list has got its size, and the rows their places.
+        area.vadjustment().connect_changed(clone!(
+            #[weak]
+            list,
+            move |adjustment| {
+                let adjustment = adjustment.clone();
+                glib::idle_add_local_once(move || {
+                    let row = list.selected_row();
+                    let Some(bounds) = row.zip(list.parent()).and_then(|(row, view)| row.compute_bounds(&view)) else {
+                        return;
+                    };
+                    let top = f64::from(bounds.y()) + adjustment.value();
+                    let least = top + f64::from(bounds.height()) - adjustment.page_size();
+                    // Unlike clamp_page(), this also ends the animation to where the row was without a size.
+                    adjustment.set_value(adjustment.value().max(least).min(top));
+                });
+            }
+        ));
+        Self { area, list }
+    }
+
+    /// Whether the user is choosing.
+    pub(crate) fn is_open(&self) -> bool {
+        self.area.is_visible()
+    }
+
+    /// Hides the list.
+    pub(crate) fn close(&self) {
+        self.area.set_visible(false);
+    }
+
+    /// Makes the list usable, or not while the user waits.
+    pub(crate) fn set_sensitive(&self, sensitive: bool) {
+        self.list.set_sensitive(sensitive);
+    }
+
+    /// Fills the list, selects the remembered session and takes the keyboard.
+    pub(crate) fn open(&self, choice: &Choice) {
+        while let Some(row) = self.list.first_child() {
+            self.list.remove(&row);
+        }
+        let default = (gettext("Default"), gettext("What the server starts by itself"));
+        let offered = choice.entries.iter().map(|e| (e.name.clone(), e.comment.clone().unwrap_or_default()));
+        for (name, comment) in std::iter::once(default).chain(offered) {
+            if let Some(row) = row(&name, &comment) {
+                self.list.append(&row);
+            }
+        }
+        self.area.set_visible(true);
+        let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
+        if let Some(row) = self.list.row_at_index(place) {
+            self.select(&row);
+        }
+    }
+
+    /// The selected place, as for `chosen`. One row is always selected.
+    pub(crate) fn selected(&self) -> Option<usize> {
+        self.list.selected_row().and_then(|row| place(&row))
+    }
+
+    /// Selects the next row, after the selected one and around, whose name starts with `letter`.
+    pub(crate) fn select_by(&self, letter: char) {
+        let rows: Vec<_> = (0..).map_while(|index| self.list.row_at_index(index)).collect();
+        let after =
+            self.list.selected_row().and_then(|row| usize::try_from(row.index()).ok()).map_or(0, |index| index + 1);
+        if let Some(row) = rows.iter().cycle().skip(after).take(rows.len()).find(|row| initial(row) == Some(letter)) {
+            self.select(row);
+        }
+    }
+
+    fn select(&self, row: &gtk4::ListBoxRow) {
+        self.list.select_row(Some(row));
+        row.grab_focus();
+    }
+}
+
+fn place(row: &gtk4::ListBoxRow) -> Option<usize> {
+    usize::try_from(row.index()).ok().and_then(|index| index.checked_sub(1))
+}
+
+fn initial(row: &gtk4::ListBoxRow) -> Option<char> {
+    let label = row.child()?.first_child()?.downcast::<gtk4::Label>().ok()?;
+    label.text().chars().next().and_then(|c| c.to_lowercase().next())
+}
+
+/// Each row from its own copy of `row.ui`: there its labels become its accessible name and description.
+fn row(name: &str, comment: &str) -> Option<gtk4::ListBoxRow> {
+    let ui = gtk4::Builder::from_string(ROW);
+    for (label, text) in [("name", name), ("comment", comment)] {
+        let label: gtk4::Label = ui.object(label)?;
+        label.set_text(text);
+        label.set_visible(!text.is_empty());
+    }
+    ui.object("row")
+}

@@ -1,0 +1,130 @@
+//! Where the window and the dialog go.
+//!
+//! GTK 4 cannot place a window: without a window manager it lies at the screen's origin, and `fullscreen()` does nothing. So
+//! the window is as large as all monitors together, and the dialog is laid out within the first of them.
+
+use gtk4::gdk::{self, Rectangle};
+use gtk4::glib::{self, clone};
+use gtk4::{gio, prelude::*};
+
+/// A monitor lower or narrower than this gets the style class `compact`.
+const COMPACT: i32 = 560;
+
+/// A monitor lower than this has no room for what can be guessed, and gets the style class `tiny`.
+const TINY: i32 = 360;
+
+/// A monitor lower than this shows no logo, so that messages and sessions have its room.
+const LOGO: i32 = 700;
+
+/// A monitor at least this high and wide gets the style class `large`.
+const LARGE: i32 = 1000;
+
+/// How much room there is for the dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is a question of its own about one monitor.
+pub(crate) struct Room {
+    /// Enough for the logo.
+    pub(crate) logo: bool,
+    compact: bool,
+    /// Very little: no hint, no empty line.
+    pub(crate) tiny: bool,
+    large: bool,
+}
+
+impl Room {
+    fn of(monitor: &Rectangle) -> Self {
+        let least = monitor.height().min(monitor.width());
+        let height = monitor.height();
+        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE }
+    }
+}
+
+/// Keeps `window` over all monitors and `stage` on the first, now and when they change, and tells `changed` how much room
+/// there is.
+pub(crate) fn follow(window: &gtk4::Window, stage: &gtk4::Box, changed: impl Fn(Room) + Clone + 'static) {
+    let monitors = WidgetExt::display(window).monitors();
+    let place = clone!(
+        #[weak]
+        window,
+        #[weak]
+        stage,
+        #[weak]
+        monitors,
+        move || {
+            if let Some(room) = place(&window, &stage, &areas(&monitors)) {
+                changed(room);
+            }
+        }
+    );
+    let watch = move |monitors: &gio::ListModel| {
+        for monitor in monitors.iter::<gdk::Monitor>().flatten() {
+            let place = place.clone();
+            monitor.connect_geometry_notify(move |_| place());
+        }
+        place();
+    };
+    watch(&monitors);
+    monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
+}
+
+fn areas(monitors: &gio::ListModel) -> Vec<Rectangle> {
+    // A monitor that has just come may have no size yet; another notice follows.
+    monitors
+        .iter::<gdk::Monitor>()
+        .flatten()
+        .map(|monitor| monitor.geometry())
+        .filter(|area| area.width() > 0)
+        .collect()
+}
+
+fn place(window: &gtk4::Window, stage: &gtk4::Box, areas: &[Rectangle]) -> Option<Room> {
+    // The X server lists the primary monitor first.
+    let main = areas.first()?;
+    let (right, bottom) = extent(areas);
+    stage.set_margin_start(main.x().max(0));
+    stage.set_margin_top(main.y().max(0));
+    stage.set_margin_end((right - main.x() - main.width()).max(0));
+    stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
+    let room = Room::of(main);
+    for (class, fits) in [("compact", room.compact), ("tiny", room.tiny), ("large", room.large)] {
+        if fits { stage.add_css_class(class) } else { stage.remove_css_class(class) }
+    }
+    // GTK cuts a default size down to one monitor, but not what the window needs.
+    window.set_default_size(right, bottom);
+    window.set_size_request(right, bottom);
+    Some(room)
+}
+
+/// Width and height of what all monitors cover, from the screen's origin.
+fn extent(areas: &[Rectangle]) -> (i32, i32) {
+    let right = areas.iter().map(|area| area.x() + area.width()).max();
+    let bottom = areas.iter().map(|area| area.y() + area.height()).max();
+    (right.unwrap_or_default(), bottom.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_monitors_are_covered() {
+        let areas = [Rectangle::new(800, 0, 1280, 960), Rectangle::new(0, 100, 800, 1000)];
+        assert_eq!(extent(&areas), (2080, 1100));
+        assert_eq!(extent(&[]), (0, 0));
+    }
+
+    #[test]
+    fn room_by_the_monitors_size() {
+        for (width, height, logo, compact, tiny, large) in [
+            (320, 240, false, true, true, false),
+            (640, 480, false, true, false, false),
+            (800, 600, false, false, false, false),
+            (1024, 768, true, false, false, false),
+            (1920, 1080, true, false, false, true),
+            (480, 1080, true, true, false, false),
+        ] {
+            let want = Room { logo, compact, tiny, large };
+            assert_eq!(Room::of(&Rectangle::new(0, 0, width, height)), want, "{width}×{height}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The real greeter on an Xvfb without a window manager, typed at by xdotool, with a daemon played by the test.
+//!
+//! What is asserted is what the daemon hears. A test waits for that and never for a time: the greeter handles what the
+//! daemon has said before it handles later keys.
+#![cfg(feature = "greeter")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use ldm_protocol::greetd::{AuthMessageType, ErrorType, Request, Response, Seat, Sessions};
+use ldm_protocol::helper::SessionEntry;
+use ldm_protocol::{Failure, FailureKind, frame, limits};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An X server, the greeter on it and the daemon's end of the socket.
+struct Lab {
+    x: Child,
+    display: String,
+    greeter: Child,
+    listener: UnixListener,
+    daemon: UnixStream,
+    _dir: TempDir,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for child in [&mut self.greeter, &mut self.x] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn installed(program: &str) -> bool {
+    Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+impl Lab {
+    /// `None` where there is no Xvfb or xdotool.
+    fn new(args: &[&str], theme: impl FnOnce(&TempDir) -> Option<String>) -> Option<Self> {
+        if !installed("Xvfb") || !installed("xdotool") {
+            eprintln!("skipped: Xvfb and xdotool are needed");
+            return None;
+        }
+        let mut x = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut number = String::new();
+        BufReader::new(x.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        let display = format!(":{}", number.trim());
+
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("greetd.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ldm-greeter"));
+        command.args(args).env("DISPLAY", &display).env("GREETD_SOCK", &path).env_remove("LDM_THEME");
+        if let Some(theme) = theme(&dir) {
+            command.args(["--theme", &theme]);
+        }
+        let greeter = command.stderr(Stdio::piped()).spawn().unwrap();
+        let daemon = accept(&listener);
+        Some(Self { x, display, greeter, listener, daemon, _dir: dir })
+    }
+
+    /// A greeter whose daemon is LDM, ready for keys.
+    fn greeted() -> Option<Self> {
+        let mut lab = Self::new(&[], |_| None)?;
+        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+        lab.say(&Response::LdmSeat(Seat { hostname: "tc1".into(), server: "srv".into(), failure: None }));
+        lab.wait_for_window();
+        Some(lab)
+    }
+
+    fn hear(&mut self) -> Request {
+        frame::read(&mut self.daemon).expect("a request").expect("the greeter is still there")
+    }
+
+    fn say(&mut self, response: &Response) {
+        frame::write(&mut self.daemon, response).unwrap();
+    }
+
+    fn asks(&mut self, kind: AuthMessageType, text: &str) {
+        self.say(&Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned() });
+    }
+
+    fn hear_answer(&mut self) -> Option<String> {
+        match self.hear() {
+            Request::PostAuthMessageResponse { response } => response.map(|secret| secret.expose().to_owned()),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    fn hear_create(&mut self) -> String {
+        match self.hear() {
+            Request::CreateSession { username } => username,
+            other => panic!("not create_session: {other:?}"),
+        }
+    }
+
+    fn wait_for_window(&self) {
+        self.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Log in"]);
+    }
+
+    fn xdotool(&self, args: &[&str]) {
+        let status =
+            Command::new("xdotool").args(args).env("DISPLAY", &self.display).stdout(Stdio::null()).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn type_text(&self, text: &str) {
+        self.xdotool(&["type", "--delay", "2", text]);
+    }
+
+    fn key(&self, key: &str) {
+        self.xdotool(&["key", key]);
+    }
+
+    /// Types a name and sees it sent.
+    fn name(&mut self, name: &str) {
+        self.type_text(name);
+        assert!(matches!(self.hear(), Request::LdmPrepare));
+        self.say(&Response::Success);
+        self.key("Return");
+        assert_eq!(self.hear_create(), name);
+    }
+
+    /// Waits for the greeter's end; what it wrote to its log comes with it.
+    fn end(&mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.greeter.try_wait().unwrap() {
+                let mut log = String::new();
+                self.greeter.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+                return (status, log);
+            }
+            assert!(start.elapsed() < PATIENCE, "the greeter does not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn accept(listener: &UnixListener) -> UnixStream {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn denied() -> Response {
+    let failure = Some(Failure::new(FailureKind::Denied).server("srv"));
+    Response::Error { error_type: ErrorType::AuthError, description: "denied".into(), failure }
+}
+
+#[test]
+fn a_wrong_password_then_the_right_one_and_a_session() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("alice");
+    lab.asks(AuthMessageType::Info, "Welcome");
+    assert_eq!(lab.hear_answer(), None);
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("wr0ng-s3cret");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("wr0ng-s3cret"));
+    lab.say(&denied());
+    assert_eq!(lab.hear_create(), "alice");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("  r1ght s3cret ");
+    lab.key("Tab");
+    assert_eq!(lab.hear_answer().as_deref(), Some("  r1ght s3cret "));
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
+    let sessions = vec![entry("xfce"), entry("icewm"), entry("kde")];
+    lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), forced: None }));
+    lab.key("Down");
+    lab.key("Return");
+    let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };
+    assert_eq!((cmd, env), (vec!["ldm-session".to_owned(), "icewm".to_owned()], vec![]));
+    lab.say(&Response::Success);
+    let (status, log) = lab.end();
+    assert!(status.success(), "{log}");
+    assert_eq!(log, "");
+}
+
+#[test]
+fn an_expired_password_is_changed() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("bob");
+    for (kind, prompt, answer) in [
+        (AuthMessageType::Secret, "Password: ", "old"),
+        (AuthMessageType::Secret, "You are required to change your password.\nCurrent password: ", "old"),
+        (AuthMessageType::Secret, "New password: ", "new"),
+        (AuthMessageType::Secret, "Retype new password: ", "new"),
+        (AuthMessageType::Visible, "One-time code: ", "123456"),
+    ] {
+        lab.asks(kind, prompt);
+        lab.type_text(answer);
+        lab.key("Return");
+        assert_eq!(lab.hear_answer().as_deref(), Some(answer), "{prompt}");
+    }
+    lab.asks(AuthMessageType::Error, "Changed.");
+    assert_eq!(lab.hear_answer(), None);
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    lab.say(&Response::LdmSessions(Sessions { forced: Some("kiosk".into()), ..Sessions::default() }));
+    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+    assert_eq!(cmd, ["ldm-session", "kiosk"]);
+}
+
+#[test]
+fn there_is_no_way_into_gtks_debugger() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    for key in ["ctrl+shift+i", "ctrl+shift+d"] {
+        lab.key(key);
+    }
+    // The debugger would take the keyboard as soon as its window is there, and these round trips take longer than that.
+    lab.name("mallory");
+    for answer in ["1", "2", "3"] {
+        lab.asks(AuthMessageType::Visible, "Code:");
+        lab.type_text(answer);
+        lab.key("Return");
+        assert_eq!(lab.hear_answer().as_deref(), Some(answer));
+    }
+    let windows = Command::new("xdotool")
+        .args(["search", "--onlyvisible", "--class", "ldm-greeter"])
+        .env("DISPLAY", &lab.display)
+        .output()
+        .unwrap();
+    assert_eq!(windows.stdout.lines().count(), 1);
+}
+
+#[test]
+fn escape_goes_back_and_keeps_the_name() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("carol");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("half a pass");
+    lab.key("Escape");
+    assert!(matches!(lab.hear(), Request::CancelSession));
+    lab.say(&Response::Success);
+    lab.key("Return");
+    assert_eq!(lab.hear_create(), "carol");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    // What was typed before is gone.
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some(""));
+}
+
+#[test]
+fn escape_does_not_wait_for_a_silent_server() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("carol");
+    lab.key("Escape");
+    assert!(matches!(lab.hear(), Request::CancelSession));
+    lab.key("Return");
+    let cancelled = Response::Error { error_type: ErrorType::Error, description: "cancelled".into(), failure: None };
+    lab.say(&cancelled);
+    lab.say(&Response::Success);
+    assert_eq!(lab.hear_create(), "carol");
+    lab.asks(AuthMessageType::Visible, "Code:");
+    lab.type_text("12");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("12"));
+}
+
+#[test]
+fn what_the_server_says_is_shown_and_never_obeyed() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("dave");
+    let hostile = "<span size='999999'>&broken;</span>\u{1b}[2J\u{202e}%s%n ".repeat(800);
+    for _ in 0..40 {
+        lab.asks(AuthMessageType::Info, &hostile);
+        assert_eq!(lab.hear_answer(), None);
+    }
+    lab.asks(AuthMessageType::Visible, &hostile);
+    let answer = "x".repeat(1000);
+    lab.type_text(&answer);
+    lab.key("Return");
+    assert_eq!(lab.hear_answer(), Some(answer));
+    lab.daemon.write_all(&u32::try_from(limits::FRAME + 1).unwrap().to_ne_bytes()).unwrap();
+    let (status, log) = lab.end();
+    assert!(!status.success());
+    assert!(log.contains("over the limit") && !log.contains("Warning") && !log.contains("WARNING"), "{log}");
+}
+
+#[test]
+fn a_lost_daemon_ends_the_greeter() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.daemon.shutdown(std::net::Shutdown::Both).unwrap();
+    let (status, log) = lab.end();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(log, "ldm-greeter: the daemon closed the connection\n");
+}
+
+#[test]
+fn a_plain_greetd_is_served() {
+    let Some(mut lab) = Lab::new(&["--cmd", "sway --debug"], |_| None) else { return };
+    assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+    // greetd closes the connection over a request that it does not know.
+    lab.daemon.shutdown(std::net::Shutdown::Both).unwrap();
+    lab.daemon = accept(&lab.listener);
+    lab.wait_for_window();
+    lab.type_text("erin");
+    lab.key("Return");
+    assert_eq!(lab.hear_create(), "erin");
+    lab.asks(AuthMessageType::Secret, "Password:");
+    lab.type_text("x");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("x"));
+    lab.say(&Response::Success);
+    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+    assert_eq!(cmd, ["sway --debug"]);
+    lab.say(&Response::Success);
+    assert!(lab.end().0.success());
+}
+
+#[test]
+fn a_broken_theme_gives_the_default_look_and_one_line_in_the_log() {
+    for (file, text, told) in [
+        ("theme.ini", "[Theme]\nbackgruond = x.png\n", "theme.ini:2: unknown key “backgruond”"),
+        ("style.css", "label {\n  colour: red;\n}\n", "style.css:2: "),
+    ] {
+        let Some(mut lab) = Lab::new(&[], |dir| {
+            std::fs::write(dir.path().join("theme.ini"), "").unwrap();
+            std::fs::write(dir.path().join("style.css"), "").unwrap();
+            std::fs::write(dir.path().join(file), text).unwrap();
+            Some(dir.path().to_str().unwrap().to_owned())
+        }) else {
+            return;
+        };
+        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+        lab.wait_for_window();
+        lab.daemon.shutdown(std::net::Shutdown::Both).unwrap();
+        drop(accept(&lab.listener));
+        let (_, log) = lab.end();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(matches!(lines[..], [line] if line.contains(told)), "{log}");
+    }
+}
