@@ -6,8 +6,10 @@ def walk(widget):
     if widget is None:
         return
     try:
-        text = widget.queryText().getText(0, -1)
-    except Exception:
+        interface = widget.queryText()
+        # GTK 4.8 gives nothing for -1.
+        text = interface.getText(0, interface.characterCount)
+    except NotImplementedError:
         text = ""
     focused = "focused" if widget.getState().contains(pyatspi.STATE_FOCUSED) else ""
     fields = [widget.getRoleName(), widget.name, text, focused]
