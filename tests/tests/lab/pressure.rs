@@ -1,0 +1,105 @@
+//! What adds up, and what is pushed: many failed logins, greeters that flood, servers with the least room.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ldm_protocol::FailureKind;
+use ldm_protocol::frame::encode;
+use ldm_protocol::greetd::{Request, Response};
+use ldm_tests::scene::RECOVERY;
+use ldm_tests::sshd::children;
+use ldm_tests::{Scene, sweep, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Open descriptors and child processes, dead ones too.
+fn held(pid: i32) -> Result<(usize, usize)> {
+    Ok((fs::read_dir(format!("/proc/{pid}/fd"))?.count(), children(pid).len()))
+}
+
+#[test]
+fn many_failed_logins_leave_nothing_behind() -> Result<()> {
+    // A name that cannot be refused before the server is asked, and a server that has no questions: quick failures.
+    let mut scene = Scene::with(
+        |sshd| sshd.line("KbdInteractiveAuthentication no").line("PasswordAuthentication no").line("MaxStartups 100"),
+        Ok,
+    )?;
+    let mut greeter = scene.daemon.greeter()?;
+    let mut fail = |times: usize| -> Result<(usize, usize)> {
+        for _ in 0..times {
+            greeter.login(&scene.user.name, &[])?.expect_refused()?.expect(FailureKind::NoMethod)?;
+        }
+        scene.daemon.wait_for_no_worker()?;
+        held(scene.daemon.pid())
+    };
+    let few = fail(3)?;
+    let many = fail(200)?;
+    assert_eq!(many, few, "descriptors and children");
+    drop(greeter);
+    scene.finish()
+}
+
+#[test]
+fn a_greeter_that_floods_is_cut_off_and_the_seat_works_on() -> Result<()> {
+    let mut scene = Scene::new()?;
+    let mut greeter = scene.daemon.greeter()?;
+    let frame = encode(&Request::LdmPrepare)?;
+    let flood: Vec<u8> = frame.iter().copied().cycle().take(frame.len() * 1000).collect();
+    // It may be cut off in the middle of it.
+    let _ = greeter.send_bytes(&flood);
+    while greeter.receive().is_ok() {}
+    drop(greeter);
+    assert!(!scene.daemon.log_text().contains("does not take answers"), "answers were lost");
+    let greeter = scene.daemon.greeter_within(RECOVERY)?;
+    scene.log_in_at(greeter)?;
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn one_channel_at_a_time_is_enough() -> Result<()> {
+    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1"), Ok)?;
+    for _ in 0..3 {
+        let mut greeter = scene.daemon.greeter_within(RECOVERY)?;
+        scene.desk().prepare()?;
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        let offered = greeter.sessions()?.sessions;
+        assert!(offered.iter().any(|session| session.id == "desk"), "{offered:?}");
+        greeter.start(Some("desk"))?;
+        scene.desk().wait_until_up()?;
+        scene.log_out()?;
+    }
+    scene.finish()
+}
+
+#[test]
+fn one_channel_at_a_time_is_enough_also_without_the_helper() -> Result<()> {
+    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1").helper(false), Ok)?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.sessions()?;
+    greeter.start(Some("icewm-session"))?;
+    scene.x.screen().wait_for("TaskBar", wait::STEP)?;
+    scene.daemon.stop()?;
+    scene.user.wait_for_no_process(Duration::from_secs(10))
+}
+
+#[test]
+fn a_helper_killed_in_session_is_told_as_a_lost_session() -> Result<()> {
+    let mut scene = Scene::new()?;
+    scene.log_in()?;
+    let helper = wait::until("the helper", wait::STEP, || {
+        sweep::processes_of(scene.user.uid)
+            .into_iter()
+            .find(|pid| sweep::command_line(*pid).contains("ldm-server-helper"))
+    })?;
+    kill(Pid::from_raw(helper), Signal::SIGKILL)?;
+    let mut greeter = scene.daemon.greeter_within(RECOVERY)?;
+    let failure = greeter.seat()?.failure.context("the greeter was told of no failure")?;
+    assert_eq!(failure.kind, FailureKind::SessionLost, "{failure:?}");
+    assert!(matches!(greeter.request(&Request::CancelSession)?, Response::Success));
+    drop(greeter);
+    scene.user.wait_for_no_process(Duration::from_secs(20))?;
+    scene.finish()
+}
