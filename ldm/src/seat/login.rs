@@ -207,12 +207,13 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { .. } => {
-                if let Some(worker) = &mut self.worker {
+            Event::Connected { .. } => match &mut self.worker {
+                Some(worker) if !worker.connected => {
                     worker.connected = true;
+                    self.log_in();
                 }
-                self.log_in();
-            }
+                _ => self.confused("a second connection"),
+            },
             Event::Message { style, text } => match &mut self.state {
                 State::Authenticating(login) if login.owed.is_some() => {
                     login.owed = None;
@@ -252,6 +253,10 @@ impl Seat {
 
     fn sessions_came(&mut self, info: Info) {
         let State::Choosing(login) = &mut self.state else { return };
+        if login.info.is_some() {
+            // Each writes files.
+            return self.confused("sessions");
+        }
         let info = info.sanitised();
         let entries = info.sessions.clone();
         login.info = Some(info);
@@ -277,6 +282,8 @@ impl Seat {
     }
 
     fn worker_failed(&mut self, failure: Failure) {
+        // It is kept, shown and sent: one that does not fit a frame would keep every greeter from learning anything.
+        let failure = failure.sanitised();
         if self.connect_again(&failure) {
             return;
         }
@@ -314,8 +321,8 @@ impl Seat {
 }
 
 fn message(style: AuthMessageType, text: String) -> Response {
-    // The worker has sanitised it; a worker that was taken over has not.
-    let text = if text.len() > limits::PROMPT { text::sanitise(&text, limits::PROMPT) } else { text };
+    // The worker has sanitised it, and may have put an ellipsis behind; a worker that was taken over has not.
+    let text = text::sanitise(&text, limits::PROMPT + '…'.len_utf8());
     Response::AuthMessage { auth_message_type: style, auth_message: text }
 }
 

@@ -15,7 +15,7 @@ mod session;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
 
-use ldm_protocol::{Failure, FailureKind};
+use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +96,9 @@ async fn serve(
         Over::Quietly => Ok(()),
         Over::Ended(status) => events.send(&Event::Ended { status }).await,
         Over::Failed(failure) => {
-            tracing::info!(%failure, "the login attempt failed");
+            // One line: the daemon reads the log's own marks at the start of each, and the server's words may hold any.
+            let text = text::sanitise_line(&failure.to_string(), limits::PROMPT);
+            tracing::info!("the login attempt failed: {text}");
             events.send(&Event::Failed(failure)).await
         }
     }
