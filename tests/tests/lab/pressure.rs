@@ -23,7 +23,7 @@ fn many_failed_logins_leave_nothing_behind() -> Result<()> {
     // A name that cannot be refused before the server is asked, and a server that has no questions: quick failures.
     let mut scene = Scene::with(
         |sshd| sshd.line("KbdInteractiveAuthentication no").line("PasswordAuthentication no").line("MaxStartups 100"),
-        Ok,
+        |daemon| Ok(daemon),
     )?;
     let mut greeter = scene.daemon.greeter()?;
     let mut fail = |times: usize| -> Result<(usize, usize)> {
@@ -59,7 +59,7 @@ fn a_greeter_that_floods_is_cut_off_and_the_seat_works_on() -> Result<()> {
 
 #[test]
 fn one_channel_at_a_time_is_enough() -> Result<()> {
-    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1"), Ok)?;
+    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1"), |daemon| Ok(daemon))?;
     for _ in 0..3 {
         let mut greeter = scene.daemon.greeter_within(RECOVERY)?;
         scene.desk().prepare()?;
@@ -75,7 +75,7 @@ fn one_channel_at_a_time_is_enough() -> Result<()> {
 
 #[test]
 fn one_channel_at_a_time_is_enough_also_without_the_helper() -> Result<()> {
-    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1").helper(false), Ok)?;
+    let mut scene = Scene::with(|sshd| sshd.line("MaxSessions 1").helper(false), |daemon| Ok(daemon))?;
     let mut greeter = scene.daemon.greeter()?;
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     greeter.sessions()?;
