@@ -35,6 +35,9 @@ pub fn run() -> ExitCode {
     if let Err(error) = sys::harden() {
         tracing::warn!(%error, "core files and debuggers cannot be kept away");
     }
+    if let Err(error) = nix::sys::prctl::set_no_new_privs() {
+        tracing::warn!(%error, "set-user-id programs cannot be kept away");
+    }
     sys::private_umask();
     match inherited().and_then(|stream| Ok((stream, runtime()?))) {
         Ok((stream, runtime)) => {

@@ -9,7 +9,7 @@ use ldm_protocol::frame::encode;
 use ldm_protocol::greetd::{Request, Response};
 use ldm_tests::scene::RECOVERY;
 use ldm_tests::sshd::children;
-use ldm_tests::{Scene, sweep, wait};
+use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, sweep, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -102,4 +102,62 @@ fn a_helper_killed_in_session_is_told_as_a_lost_session() -> Result<()> {
     drop(greeter);
     scene.user.wait_for_no_process(Duration::from_secs(20))?;
     scene.finish()
+}
+
+#[test]
+fn sessions_on_x_servers_of_their_own_leave_nothing_behind() -> Result<()> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    let sshd = Sshd::new(&lab)?;
+    let user = User::new(&lab)?;
+    let mut daemon = Daemon::builder(&lab)
+        .set("LDM_XSERVER", "/usr/bin/Xvfb -screen 0 640x480x24")
+        .server(&sshd, sshd.port())?
+        .start()?;
+    let desk = Desk { user: &user };
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        let mut greeter = daemon.greeter_within(RECOVERY)?;
+        daemon.wait_for_no_worker()?;
+        let directory =
+            fs::read_dir(std::path::Path::new(greeter.env("GREETD_SOCK")?).parent().context("no directory")?)?;
+        counts.push((held(daemon.pid())?, directory.count()));
+        desk.prepare()?;
+        greeter.login(&user.name, &[&user.password])?.expect_in()?;
+        greeter.start(Some("desk"))?;
+        desk.wait_until_up()?;
+        desk.end()?;
+        user.wait_for_no_process(wait::STEP)?;
+    }
+    assert!(counts.iter().all(|count| count == &counts[0]), "descriptors, children and files: {counts:?}");
+    daemon.stop()
+}
+
+#[test]
+fn an_x_server_in_a_script_is_ended_kindly_also_while_it_starts() -> Result<()> {
+    let lab = Lab::new()?;
+    let (began, ended) = (lab.file("x-began"), lab.file("x-ended"));
+    let script = lab.script(
+        "x-server",
+        &format!(
+            "trap 'kill $pid; wait; echo kindly >{ended}; exit 0' TERM\necho began >{began}\nsleep 1\n\
+             /usr/bin/Xvfb \"$@\" & pid=$!\nwait $pid",
+            began = began.display(),
+            ended = ended.display()
+        ),
+    )?;
+    for greet in [false, true] {
+        for file in [&began, &ended] {
+            let _ = fs::remove_file(file);
+        }
+        let mut daemon = Daemon::builder(&lab).set("LDM_XSERVER", &script.to_string_lossy()).start()?;
+        if greet {
+            daemon.greeter_within(RECOVERY)?;
+        } else {
+            ldm_tests::sshd::wait_for_file(&began, wait::STEP)?;
+        }
+        daemon.stop()?;
+        ldm_tests::sshd::wait_for_file(&ended, wait::STEP)?;
+    }
+    Ok(())
 }
