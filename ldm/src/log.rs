@@ -24,7 +24,8 @@ const FACILITY: u8 = 3 << 3;
 /// Where to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// The journal where there is one and nobody watches standard error on a terminal, else standard error.
+    /// The journal where there is one, unless standard error leads to somebody who wants to read it there: a terminal, a
+    /// file or a pipe.
     Journal,
     /// `/dev/log` (`LDM_SYSLOG`), or what [`Target::Journal`] would give where nobody listens there.
     Syslog,
@@ -80,7 +81,9 @@ fn open(target: Target) -> Sink {
             let socket = UnixDatagram::unbound().and_then(|s| s.connect(SYSLOG).map(|()| s));
             socket.map_or_else(|_| open(Target::Journal), |socket| Sink::Marked(Marked::Syslog(socket)))
         }
-        Target::Journal if io::stderr().is_terminal() || !Path::new(JOURNAL).exists() => Sink::Stderr,
+        Target::Journal if !Path::new(JOURNAL).exists() || is_read(std::env::var("JOURNAL_STREAM").ok().as_deref()) => {
+            Sink::Stderr
+        }
         Target::Journal => match tracing_journald::layer() {
             Ok(layer) => {
                 Sink::Journal(layer.with_syslog_identifier("ldm".to_owned()).with_field_prefix(Some("LDM".to_owned())))
@@ -88,6 +91,15 @@ fn open(target: Target) -> Sink {
             Err(_) => Sink::Stderr,
         },
     }
+}
+
+/// Whether somebody reads standard error. `stream` is `JOURNAL_STREAM`: device and inode of the journal's own (systemd.exec(5)).
+fn is_read(stream: Option<&str>) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let journal = format!("{}:{}", stderr.dev(), stderr.ino());
+    let null = stderr.file_type().is_char_device() && !io::stderr().is_terminal();
+    stream != Some(&journal) && !null
 }
 
 /// The level of an event in the numbers of syslog(3).
@@ -193,6 +205,14 @@ mod tests {
             [0, 3, 4, 6, 7].map(filter),
             [LevelFilter::ERROR, LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::TRACE]
         );
+    }
+
+    #[test]
+    fn a_journals_own_stream_is_not_somebody_who_reads() {
+        use std::os::unix::fs::MetadataExt;
+        let stderr = std::fs::metadata("/proc/self/fd/2").unwrap();
+        assert!(!is_read(Some(&format!("{}:{}", stderr.dev(), stderr.ino()))));
+        assert_eq!(is_read(Some("0:0")), is_read(None));
     }
 
     #[test]

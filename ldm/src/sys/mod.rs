@@ -4,6 +4,7 @@
 //! binding this is the only module with `unsafe`, and the only one that starts processes or changes users.
 
 mod account;
+mod child;
 mod spawn;
 mod strays;
 
@@ -14,7 +15,8 @@ use std::{fs, io};
 use nix::libc;
 
 pub use account::{Account, AccountError};
-pub use spawn::{Child, Output, Spawn, SpawnError};
+pub use child::Child;
+pub use spawn::{Output, Spawn, SpawnError};
 pub use strays::{adopt_orphans, end_strays};
 
 /// Where this program is, whatever has happened to its path since it started.

@@ -1,0 +1,149 @@
+//! A program that was started: its end, its signals, and what it says.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use ldm_protocol::text;
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::strays;
+
+/// Longest line of a child's output that reaches the log; the rest of the line is dropped.
+const LINE: usize = 1024;
+
+/// A started program. Dropping it kills it and, if it leads one, its process group.
+#[derive(Debug)]
+pub struct Child {
+    inner: tokio::process::Child,
+    name: String,
+    pid: i32,
+    own_group: bool,
+    status: Option<ExitStatus>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Child {
+    pub(super) fn new(mut inner: tokio::process::Child, name: String, own_group: bool) -> Self {
+        let mut readers = Vec::new();
+        if let Some(out) = inner.stdout.take() {
+            readers.push(tokio::spawn(log_lines(name.clone(), out)));
+        }
+        if let Some(err) = inner.stderr.take() {
+            readers.push(tokio::spawn(log_lines(name.clone(), err)));
+        }
+        let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+        strays::started(pid);
+        tracing::debug!(program = %name, pid, "started");
+        Self { inner, name, pid, own_group, status: None, readers }
+    }
+
+    /// Its process id, also that of its process group if it leads one.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its name in the log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until it has ended; what is left of its process group is then killed. May be called again, and dropped at any
+    /// await.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let status = self.inner.wait().await?;
+        // Its number cannot have been given away while members of the group live; without any this reaches nobody.
+        if self.own_group {
+            self.send(Signal::SIGKILL);
+        }
+        self.status = Some(status);
+        strays::ended(self.pid);
+        Ok(status)
+    }
+
+    /// Sends a signal to it, and to its process group if it leads one. Nothing happens once it has ended.
+    pub fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            self.send(signal);
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        if self.pid <= 1 {
+            return;
+        }
+        let pid = nix::unistd::Pid::from_raw(self.pid);
+        let result =
+            if self.own_group { nix::sys::signal::killpg(pid, signal) } else { nix::sys::signal::kill(pid, signal) };
+        if let Err(error) = result.or_else(|e| if e == nix::Error::ESRCH { Ok(()) } else { Err(e) }) {
+            tracing::warn!(program = %self.name, pid = self.pid, %error, "cannot be signalled");
+        }
+    }
+
+    /// Ends it: SIGTERM, then SIGKILL if it is still there after `grace`.
+    pub async fn terminate(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        if let Ok(status) = tokio::time::timeout(grace, self.wait()).await {
+            return status;
+        }
+        tracing::warn!(program = %self.name, pid = self.pid, "did not end when asked to; killed");
+        self.signal(Signal::SIGKILL);
+        self.wait().await
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+        // Readers end by themselves with the pipe, unless a stranger holds it open.
+        if self.status.is_none() {
+            strays::ended(self.pid);
+            for reader in &self.readers {
+                reader.abort();
+            }
+        }
+    }
+}
+
+/// Copies a child's output into the log, line by line; never holds more than one bounded line.
+async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
+    let mut buffer = [0; 512];
+    let mut line = Vec::with_capacity(LINE);
+    loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(n) => n,
+        };
+        for &byte in buffer.iter().take(read) {
+            if byte == b'\n' {
+                log_line(&name, &line);
+                line.clear();
+            } else if line.len() < LINE {
+                line.push(byte);
+            }
+        }
+    }
+    log_line(&name, &line);
+}
+
+fn log_line(name: &str, line: &[u8]) {
+    // Our own programs mark a line's level as `<N>` (sd-daemon(3)); others may, too.
+    let (level, line) = match line {
+        [b'<', level @ b'0'..=b'7', b'>', rest @ ..] => (*level, rest),
+        _ => (b'6', line),
+    };
+    let text = text::sanitise_line(&String::from_utf8_lossy(line), LINE);
+    if text.is_empty() {
+        return;
+    }
+    match level {
+        b'0'..=b'3' => tracing::error!(program = name, "{text}"),
+        b'4' => tracing::warn!(program = name, "{text}"),
+        b'7' => tracing::debug!(program = name, "{text}"),
+        _ => tracing::info!(program = name, "{text}"),
+    }
+}
