@@ -45,6 +45,10 @@ impl Worker {
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
         let child = Spawn::this_program()
+            // X servers take a client on their own socket for a local one and offer it shared memory and descriptors, which
+            // no forwarded client can receive: panels then hang with the server grabbed. They make one exception, for clients
+            // whose program is called `ssh`, up to a colon (ComputeLocalClient in xorg-server's os/access.c).
+            .seen_as("ssh: ldm worker")
             .arg("worker")
             .fd(WORKER_FD, theirs.into())
             .env("LDM_WORKER_FD", WORKER_FD.to_string())
