@@ -104,7 +104,7 @@ impl Seat {
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
             login.asked = Some(AuthMessageType::Error);
-            self.act(Action::Reply(message(AuthMessageType::Error, failure.to_string())));
+            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string())));
         } else {
             login.owed = Some(Owed::Login);
         }
@@ -219,7 +219,7 @@ impl Seat {
                     login.owed = None;
                     login.ahead = false;
                     login.asked = Some(style);
-                    self.act(Action::Reply(message(style, text)));
+                    self.act(Action::Reply(message(style, &text)));
                 }
                 _ => self.confused("a message"),
             },
@@ -320,9 +320,9 @@ impl Seat {
     }
 }
 
-fn message(style: AuthMessageType, text: String) -> Response {
+fn message(style: AuthMessageType, text: &str) -> Response {
     // The worker has sanitised it, and may have put an ellipsis behind; a worker that was taken over has not.
-    let text = text::sanitise(&text, limits::PROMPT + '…'.len_utf8());
+    let text = text::sanitise(text, limits::PROMPT + '…'.len_utf8());
     Response::AuthMessage { auth_message_type: style, auth_message: text }
 }
 

@@ -161,3 +161,43 @@ fn an_x_server_in_a_script_is_ended_kindly_also_while_it_starts() -> Result<()> 
     }
     Ok(())
 }
+
+#[test]
+fn a_login_begun_and_given_up_many_times_piles_nothing_up() -> Result<()> {
+    let mut scene = Scene::with(|sshd| sshd.line("MaxStartups 100"), |daemon| Ok(daemon))?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login_to_question(&scene.user.name)?;
+    assert!(matches!(greeter.request(&Request::CancelSession)?, Response::Success));
+    scene.daemon.wait_for_no_worker()?;
+    let before = held(scene.daemon.pid())?;
+    let mut most = 0;
+    for _ in 0..40 {
+        greeter.login_to_question(&scene.user.name)?;
+        assert!(matches!(greeter.request(&Request::CancelSession)?, Response::Success));
+        most = most.max(sweep::processes_of(scene.daemon.worker_user().uid).len());
+    }
+    assert!(most <= 4, "{most} workers at once");
+    scene.daemon.wait_for_no_worker()?;
+    assert_eq!(held(scene.daemon.pid())?, before, "descriptors and children");
+    scene.log_in_at(greeter)?;
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn a_daemon_that_is_killed_takes_its_x_server_with_it() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::builder(&lab).set("LDM_XSERVER", "/usr/bin/Xvfb -screen 0 640x480x24").start()?;
+    let greeter = daemon.greeter_within(RECOVERY)?;
+    let below = ldm_tests::daemon::descendants(daemon.pid());
+    assert!(below.len() >= 2, "{below:?}");
+    daemon.program().kill();
+    drop(greeter);
+    for (pid, _) in below {
+        wait::until(&format!("the end of {pid}"), wait::STEP, || {
+            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            (state.is_empty() || state.contains(") Z ")).then_some(())
+        })?;
+    }
+    Ok(())
+}
