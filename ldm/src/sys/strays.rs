@@ -13,10 +13,11 @@ use nix::unistd::Pid;
 
 /// Children that [`super::Spawn`] started and whose end is waited for.
 static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-/// A killed process is gone after so many looks, or it hangs in the kernel.
-const LOOKS: u32 = 50;
+/// Each look finds one generation, those whose parents the last one killed; what is left then hangs in the kernel. Only our own
+/// children are killed: their numbers cannot be given away before we have waited for them.
+const LOOKS: u32 = 1000;
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// From now on processes whose parent has ended become our children, if they descend from us (prctl(2),
 /// `PR_SET_CHILD_SUBREAPER`).
