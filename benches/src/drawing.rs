@@ -47,7 +47,7 @@ pub fn all(place: &Place, rounds: usize) -> Result<Vec<Metric>> {
         for _ in 0..rounds {
             for peer in &mut open {
                 let before = cost(&peer.processes);
-                metric.add(&peer.name, rate(&peer.session.run(&format!("x11perf -repeat 1 -time 2 {test}"))?));
+                metric.add(&peer.name, rate(&peer.session.run(&format!("x11perf -repeat 1 -time 1 {test}"))?));
                 if test == "-putimage500" {
                     cpu.add(&peer.name, per_gigabyte(before, cost(&peer.processes)));
                 }

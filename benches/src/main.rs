@@ -11,7 +11,7 @@ use ldm_benches::{drawing, greeter, login};
 const ALL: [&str; 5] = ["login", "round-trips", "window", "drawing", "greeter"];
 
 fn main() -> Result<()> {
-    let mut rounds = Rounds { login: 15, slope: 5, window: 11, drawing: 3, greeter: 9 };
+    let mut rounds = Rounds { login: 15, slope: 5, window: 11, drawing: 5, greeter: 9 };
     let mut file = PathBuf::from("bench-out/bench.json");
     let mut wanted = Vec::new();
     let mut arguments = std::env::args().skip(1);
