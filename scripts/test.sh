@@ -2,6 +2,7 @@
 # Formatting, lints, unit tests, then the lab: scenarios on a real sshd with PAM and real X servers, which need root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/as-root.sh
 
 make lint
 cargo build --workspace --locked
@@ -14,4 +15,7 @@ if [ "$(id -u)" -ne 0 ]; then
     export "CARGO_TARGET_${host}_RUNNER=sudo --preserve-env"
 fi
 # Scenarios mostly wait for each other's processes, so more of them than processors run at once.
-cargo test -p ldm-tests --locked "$@" -- --test-threads "${LDM_TEST_THREADS:-4}"
+status=0
+cargo test -p ldm-tests --locked "$@" -- --test-threads "${LDM_TEST_THREADS:-4}" || status=$?
+as_root "${CARGO_TARGET_DIR:-target}/debug/ldm-demo" --sweep
+exit "$status"

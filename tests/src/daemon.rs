@@ -139,7 +139,7 @@ impl Daemon {
         let mut command = if let Some(user) = builder.user {
             user.command(&bin.join("ldm"))
         } else {
-            let mut command = program::command(bin.join("ldm"));
+            let mut command = program::asked_to_end(bin.join("ldm"));
             command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
             command
         };

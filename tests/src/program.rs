@@ -13,8 +13,17 @@ use crate::wait;
 
 /// A command that is killed when the thread that starts it ends: setpriv(1) arms that and then becomes the program.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    dying_of("KILL", program)
+}
+
+/// [`command`] for a program that is asked to end, because it has something to clean up.
+pub fn asked_to_end(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    dying_of("TERM", program)
+}
+
+fn dying_of(signal: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
 }
 

@@ -33,8 +33,8 @@ pub fn checkout() -> &'static Path {
 
 /// Removes this build's stage. Only for a run that is alone with its build, such as the demo.
 pub fn remove() {
-    if let Ok(bin) = bin() {
-        let _ = fs::remove_dir_all(bin);
+    if let Ok(stage) = target().and_then(|target| place(&target)) {
+        let _ = fs::remove_dir_all(stage);
     }
 }
 
@@ -43,9 +43,8 @@ pub fn is_stage(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{}{STAGE}", workplace::PREFIX)))
 }
 
-fn make() -> Result<PathBuf> {
-    let target = target()?;
-    let themes = checkout().join("themes");
+/// The stage of what is built in `target` now.
+fn place(target: &Path) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     target.hash(&mut hasher);
     for name in PROGRAMS {
@@ -54,7 +53,13 @@ fn make() -> Result<PathBuf> {
         })?;
         (meta.modified()?, meta.len()).hash(&mut hasher);
     }
-    let stage = PathBuf::from(format!("/tmp/{}{STAGE}{:016x}", workplace::PREFIX, hasher.finish()));
+    Ok(PathBuf::from(format!("/tmp/{}{STAGE}{:016x}", workplace::PREFIX, hasher.finish())))
+}
+
+fn make() -> Result<PathBuf> {
+    let target = target()?;
+    let themes = checkout().join("themes");
+    let stage = place(&target)?;
     if !stage.exists() {
         // Older stages of this target are of no use; another one's are its own business.
         let mark = target.to_string_lossy().into_owned();

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::Event;
 use super::run::Input;
-use crate::sys::{Account, Child, Spawn, SpawnError};
+use crate::sys::{Account, Child, Spawn, SpawnError, X_FORWARDER};
 use crate::worker::protocol::{self, Command};
 
 /// The worker's end of the socket pair.
@@ -45,6 +45,7 @@ impl Worker {
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
         let child = Spawn::this_program()
+            .seen_as(X_FORWARDER)
             .arg("worker")
             .fd(WORKER_FD, theirs.into())
             .env("LDM_WORKER_FD", WORKER_FD.to_string())

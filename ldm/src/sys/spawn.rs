@@ -42,6 +42,7 @@ pub struct SpawnError {
 pub struct Spawn {
     program: OsString,
     arg0: Option<OsString>,
+    seen_as: Option<OsString>,
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     fds: Vec<(RawFd, OwnedFd)>,
@@ -59,6 +60,7 @@ impl Spawn {
         Self {
             program: program.as_ref().to_owned(),
             arg0: None,
+            seen_as: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             fds: Vec::new(),
@@ -76,6 +78,13 @@ impl Spawn {
         let mut spawn = Self::new(super::THIS_PROGRAM);
         spawn.arg0 = Some("ldm".into());
         spawn
+    }
+
+    /// The name by which other programs see it (`argv[0]`); the log keeps the program's own.
+    #[must_use]
+    pub fn seen_as(mut self, name: impl Into<OsString>) -> Self {
+        self.seen_as = Some(name.into());
+        self
     }
 
     /// Adds an argument.
@@ -204,7 +213,7 @@ impl Spawn {
             .collect::<io::Result<Vec<_>>>()?;
 
         let mut command = std::process::Command::new(&self.program);
-        if let Some(arg0) = &self.arg0 {
+        if let Some(arg0) = self.seen_as.as_ref().or(self.arg0.as_ref()) {
             std::os::unix::process::CommandExt::arg0(&mut command, arg0);
         }
         command.args(&self.args).env_clear().envs(&self.env).stdin(Stdio::null());

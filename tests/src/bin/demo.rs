@@ -49,7 +49,7 @@ fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
     const MENU: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <openbox_menu xmlns="http://openbox.org/3.4/menu">
   <menu id="root-menu" label="Demo">
-    <item label="_Terminal"><action name="Execute"><command>xterm -fa Monospace -fs 12 -title Terminal</command></action></item>
+    <item label="_Terminal"><action name="Execute"><command>xterm -fa Monospace -fs 12 -geometry 90x24+120+80 -xrm "XTerm*allowTitleOps: false" -title Terminal</command></action></item>
     <separator/>
     <item label="_Log out"><action name="Exit"><prompt>no</prompt></action></item>
   </menu>

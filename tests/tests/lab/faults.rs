@@ -133,6 +133,57 @@ fn a_fresh_x_server_for_each_login_and_none_for_a_mistyped_password() -> Result<
     Ok(())
 }
 
+/// An Xorg without hardware.
+const DUMMY: &str = r#"
+Section "Device"
+  Identifier "dummy"
+  Driver "dummy"
+EndSection
+Section "Screen"
+  Identifier "screen"
+  Device "dummy"
+  DefaultDepth 24
+EndSection
+Section "ServerFlags"
+  Option "AutoAddDevices" "false"
+  Option "AutoEnableDevices" "false"
+  Option "DontVTSwitch" "true"
+EndSection
+"#;
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn xorg_itself_is_started_and_a_session_shown_on_it() -> Result<()> {
+    if std::fs::File::options().read(true).write(true).open("/dev/tty0").is_err() {
+        eprintln!("skipped: Xorg as root needs a console, and there is no /dev/tty0 here");
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    let sshd = Sshd::new(&lab)?;
+    let user = User::new(&lab)?;
+    let config = lab.file("xorg.conf");
+    std::fs::write(&config, DUMMY)?;
+    let xorg = format!(
+        "/usr/lib/xorg/Xorg -config {} -logfile {} -novtswitch -sharevts -noreset",
+        config.display(),
+        lab.log("xorg").display()
+    );
+    let mut daemon = Daemon::builder(&lab).set("LDM_XSERVER", &xorg).server(&sshd, sshd.port())?.start()?;
+    let mut greeter = daemon.greeter()?;
+    let screen = screen_of(&lab, &greeter)?;
+    let desk = Desk { user: &user };
+    desk.prepare()?;
+    greeter.login(&user.name, &[&user.password])?.expect_in()?;
+    greeter.start(Some("desk"))?;
+    desk.wait_until_up()?;
+    screen.wait_for(&desk.title(), wait::STEP)?;
+    desk.end()?;
+    daemon.greeter_within(RECOVERY)?;
+    user.wait_for_no_process(wait::STEP)?;
+    daemon.stop()
+}
+
 #[test]
 fn x_killed_while_idle() -> Result<()> {
     let (_lab, _sshd, user, mut daemon) = own_x()?;

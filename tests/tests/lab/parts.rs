@@ -57,7 +57,10 @@ fn a_window_crosses_to_an_x_server_of_the_lab() -> Result<()> {
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
     let mut client = ssh(&lab, &sshd, sshd.port(), &user)?;
-    client.env("DISPLAY", x.display()).env("XAUTHORITY", x.authority()).args(["-Y", "xterm -title crossing"]);
+    client
+        .env("DISPLAY", x.display())
+        .env("XAUTHORITY", x.authority())
+        .args(["-Y", "xterm -title crossing -e sleep 1000"]);
     let mut client = client.spawn()?;
     let shown = x.screen().wait_for("crossing", Duration::from_secs(20));
     let _ = client.kill();

@@ -30,6 +30,31 @@ fn greeter_and_worker_run_under_users_of_their_own() -> Result<()> {
 }
 
 #[test]
+fn without_root_the_same_processes_run_as_the_one_user() -> Result<()> {
+    let mut scene = Scene::new()?;
+    scene.daemon.stop()?;
+    let client = ldm_tests::User::new(&scene.lab)?;
+    let authority = client.home.join(".Xauthority");
+    fs::copy(scene.x.authority(), &authority)?;
+    std::os::unix::fs::chown(&authority, Some(client.uid), Some(client.gid))?;
+    let screen = ldm_tests::xserver::Screen { display: scene.x.display().to_owned(), authority };
+    let builder = ldm_tests::Daemon::builder(&scene.lab).on(screen).server(&scene.sshd, scene.sshd.port())?;
+    scene.daemon = builder.as_user(&client).start()?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login_to_question(&scene.user.name)?;
+    for pid in [scene.daemon.pid(), greeter.hello().pid, scene.daemon.wait_for_worker()?] {
+        assert_eq!(identity(pid)?.0, [client.uid; 4], "{}", ldm_tests::sweep::command_line(pid));
+    }
+    assert!(matches!(greeter.request(&Request::CancelSession)?, Response::Success));
+    scene.log_in_at(greeter)?;
+    scene.log_out()?;
+    scene.daemon.greeter_within(Duration::from_secs(5))?;
+    scene.daemon.stop()?;
+    client.wait_for_no_process(wait::STEP)?;
+    scene.user.wait_for_no_process(wait::STEP)
+}
+
+#[test]
 fn a_greeter_gets_its_socket_its_display_and_nothing_else() -> Result<()> {
     let mut scene = Scene::new()?;
     let greeter = scene.daemon.greeter()?;

@@ -168,6 +168,25 @@ fn directx_goes_past_ssh_and_is_warned_about() -> Result<()> {
     scene.finish()
 }
 
+#[test]
+fn a_panel_that_would_share_memory_with_the_display_does_not_hang_it() -> Result<()> {
+    let mut scene = Scene::new()?;
+    // tint2 grabs the server and asks for a shared segment whose descriptor cannot cross, unless it is told that it is remote.
+    let script = scene.lab.script("sessions/panel", "tint2 &\nexec openbox")?;
+    scene.lab.session("panel", "Panel", &script.to_string_lossy())?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.start(Some("panel"))?;
+    scene.x.screen().wait_for("tint2", wait::STEP)?;
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        let mut look = scene.x.screen().command("timeout");
+        let seen = look.args(["5", "xwd", "-silent", "-root", "-out", "/dev/null"]).status()?;
+        assert!(seen.success(), "the display is grabbed for good");
+    }
+    scene.finish()
+}
+
 /// Starts a real desktop, waits for its windows, ends it as its user would.
 fn desktop(session: &str, windows: &[&str], log_out: impl FnOnce(&Scene) -> Result<()>) -> Result<()> {
     let mut scene = Scene::new()?;
