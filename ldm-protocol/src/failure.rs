@@ -44,6 +44,8 @@ pub enum FailureKind {
     SessionFailed,
     /// The session ended within seconds. `detail` holds its last words.
     SessionTooShort,
+    /// The session ran, and what looked after it on the server is gone: killed, out of memory. `detail` says how.
+    SessionLost,
     /// The connection was lost while the session ran.
     LinkLost,
     /// The X server ended during the session.
@@ -95,6 +97,9 @@ impl FailureKind {
             Self::SessionGone => "The session “{session}” is not offered by the server {server}. Choose another one.",
             Self::SessionFailed => "The session could not be started: {detail}",
             Self::SessionTooShort => "The session ended as soon as it had started. Its last words were: {detail}",
+            Self::SessionLost => {
+                "The session was ended on the server {server} without a word. Log in again; if it happens again, tell the administrator: {detail}"
+            }
             Self::LinkLost => {
                 "The connection to the server {server} was lost, and the session has ended. Log in again."
             }
@@ -125,6 +130,7 @@ impl FailureKind {
         Self::SessionGone,
         Self::SessionFailed,
         Self::SessionTooShort,
+        Self::SessionLost,
         Self::LinkLost,
         Self::DisplayLost,
         Self::Internal,
@@ -174,6 +180,22 @@ impl Failure {
         self
     }
 
+    /// The same with every field as the builders make it. Call it on one that came from another process.
+    #[must_use]
+    pub fn sanitised(self) -> Self {
+        let mut clean = Self::new(self.kind);
+        if let Some(server) = self.server {
+            clean = clean.server(&server);
+        }
+        if let Some(id) = self.session {
+            clean = clean.session(&id);
+        }
+        match self.detail {
+            Some(detail) => clean.detail(&detail),
+            None => clean,
+        }
+    }
+
     /// The sentence for the user. `translate` is gettext where there is one, else the identity.
     pub fn text(&self, translate: impl Fn(&str) -> String) -> String {
         let mut out = String::new();
@@ -212,6 +234,7 @@ impl std::fmt::Display for Failure {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -222,6 +245,24 @@ mod tests {
             failure.to_string(),
             "The server srv{detail} is not known here, so nothing was sent to it. Ask the administrator to add its key: SHA256:abc"
         );
+    }
+
+    #[test]
+    fn one_from_elsewhere_is_bounded_and_plain() {
+        let fact = Some("\u{1b}[31mx\n".repeat(10_000));
+        let hostile = Failure {
+            server: fact.clone(),
+            session: fact.clone(),
+            detail: fact,
+            ..Failure::new(FailureKind::Internal)
+        };
+        let clean = hostile.sanitised();
+        for text in [&clean.server, &clean.session, &clean.detail] {
+            let text = text.as_deref().unwrap();
+            assert!(text.starts_with('x') && text.len() < 2000 && !text.contains('\u{1b}'), "{text}");
+        }
+        let good = Failure::new(FailureKind::SessionTooShort).server("srv").detail("a\nb");
+        assert_eq!(good.clone().sanitised(), good);
     }
 
     #[test]

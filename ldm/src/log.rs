@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::Layer;
@@ -77,10 +77,7 @@ fn open(target: Target) -> Sink {
     match target {
         Target::Stderr => Sink::Stderr,
         Target::Daemon => Sink::Marked(Marked::Stderr),
-        Target::Syslog => {
-            let socket = UnixDatagram::unbound().and_then(|s| s.connect(SYSLOG).map(|()| s));
-            socket.map_or_else(|_| open(Target::Journal), |socket| Sink::Marked(Marked::Syslog(socket)))
-        }
+        Target::Syslog => Marked::syslog(Path::new(SYSLOG)).map_or_else(|_| open(Target::Journal), Sink::Marked),
         Target::Journal if !Path::new(JOURNAL).exists() || is_read(std::env::var("JOURNAL_STREAM").ok().as_deref()) => {
             Sink::Stderr
         }
@@ -139,7 +136,17 @@ impl<'a> MakeWriter<'a> for Unpanicking {
 #[derive(Debug)]
 enum Marked {
     Stderr,
-    Syslog(UnixDatagram),
+    Syslog(UnixDatagram, PathBuf),
+}
+
+impl Marked {
+    fn syslog(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        // A line that syslog has no room for is lost; a seat that waits for it would be, too.
+        socket.set_nonblocking(true)?;
+        socket.connect(path)?;
+        Ok(Self::Syslog(socket, path.to_owned()))
+    }
 }
 
 struct Line<'a> {
@@ -157,10 +164,14 @@ impl Write for Line<'_> {
                 line.extend_from_slice(buf);
                 let _ = io::stderr().write_all(&line);
             }
-            Marked::Syslog(socket) => {
+            Marked::Syslog(socket, path) => {
                 let mut line = format!("<{}>ldm[{}]: ", FACILITY | severity, std::process::id()).into_bytes();
                 line.extend_from_slice(buf.trim_ascii_end());
-                let _ = socket.send(&line);
+                let sent = socket.send(&line);
+                if sent.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+                    // It was started anew since.
+                    let _ = socket.connect(path).and_then(|()| socket.send(&line));
+                }
             }
         }
         Ok(buf.len())
@@ -217,18 +228,32 @@ mod tests {
 
     #[test]
     fn syslog_lines_are_one_datagram_each() {
-        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let first = UnixDatagram::bind(&path).unwrap();
         let layer = tracing_subscriber::fmt::layer()
             .with_target(false)
             .with_level(false)
             .without_time()
             .with_ansi(false)
-            .with_writer(Marked::Syslog(ours));
+            .with_writer(Marked::syslog(&path).unwrap());
         let subscriber = tracing_subscriber::registry().with(layer);
-        tracing::subscriber::with_default(subscriber, || tracing::warn!(part = "x11", "gone"));
-        let mut buffer = [0; 200];
-        let n = theirs.recv(&mut buffer).unwrap();
-        let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
-        assert_eq!(text, format!("<28>ldm[{}]: gone part=\"x11\"", std::process::id()));
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let line = |syslog: &UnixDatagram| {
+            let mut buffer = [0; 200];
+            syslog.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+            let n = syslog.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..n]).into_owned()
+        };
+        tracing::warn!(part = "x11", "gone");
+        assert_eq!(line(&first), format!("<28>ldm[{}]: gone part=\"x11\"", std::process::id()));
+        // Syslog is started anew, and does not read for a while: the log goes on, and nobody waits.
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        let second = UnixDatagram::bind(&path).unwrap();
+        for _ in 0..5000 {
+            tracing::info!("again");
+        }
+        assert_eq!(line(&second), format!("<30>ldm[{}]: again", std::process::id()));
     }
 }

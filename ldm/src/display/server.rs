@@ -16,7 +16,7 @@ const DISPLAY_FD: i32 = 3;
 /// After SIGTERM an X server restores the console; this takes a moment and must not be cut short without need.
 const GRACE: Duration = Duration::from_secs(5);
 /// Digits of a `u32` and a newline.
-const NUMBER_LEN: u64 = 11;
+const NUMBER_LEN: usize = 11;
 
 pub(super) struct Server {
     child: Child,
@@ -68,15 +68,20 @@ impl Server {
     }
 
     /// The number it chose, or how it ended before that.
-    async fn ready(&mut self, reader: pipe::Receiver) -> Result<Option<u32>, String> {
-        let mut text = String::new();
-        // The server closes its end once it has written; a program that ends does too, and then how it ended says more.
-        let told = reader.take(NUMBER_LEN).read_to_string(&mut text).await;
-        match text.trim().parse().ok().filter(|_| told.is_ok()) {
-            Some(number) => Ok(Some(number)),
-            None if text.is_empty() => Err(self.exited().await),
-            None => Ok(None),
+    async fn ready(&mut self, mut reader: pipe::Receiver) -> Result<Option<u32>, String> {
+        let mut text = Vec::with_capacity(NUMBER_LEN);
+        // Up to the newline: a script around the server may keep the other end open for as long as it runs. A program that
+        // ends closes it, and then how it ended says more.
+        while text.len() < NUMBER_LEN {
+            match reader.read_u8().await {
+                Ok(b'\n') | Err(_) => break,
+                Ok(byte) => text.push(byte),
+            }
         }
+        if text.is_empty() {
+            return Err(self.exited().await);
+        }
+        Ok(std::str::from_utf8(&text).ok().and_then(|number| number.trim().parse().ok()))
     }
 
     pub(super) async fn exited(&mut self) -> String {

@@ -17,6 +17,10 @@ const WRITE: Duration = Duration::from_secs(5);
 /// After a broken connection the next one waits this long, so that a broken greeter cannot keep us busy.
 const COOL_DOWN: Duration = Duration::from_millis(200);
 
+/// Requests that may wait for their answers: one, the cancellation of that one, and room to spare for greeters that are sloppy
+/// with what is answered at once.
+const UNANSWERED: usize = 8;
+
 /// What comes from the greeter. Connections are numbered.
 #[derive(Debug)]
 pub enum FromGreeter {
@@ -122,6 +126,7 @@ async fn serve(
 ) -> End {
     let mut decoder = Decoder::new();
     let mut buffer = zeroize::Zeroizing::new([0; 4096]);
+    let mut unanswered: usize = 0;
     loop {
         tokio::select! {
             read = stream.read(buffer.as_mut()) => {
@@ -132,7 +137,12 @@ async fn serve(
                 loop {
                     match decoder.next_message::<Request>() {
                         Ok(None) => break,
+                        // Its answers would pile up faster than they are sent.
+                        Ok(Some(_)) if unanswered == UNANSWERED => {
+                            return End::Broken("too many requests at once".to_owned());
+                        }
                         Ok(Some(request)) => {
+                            unanswered += 1;
                             if events.send(FromGreeter::Request(number, request)).await.is_err() {
                                 return End::AllOver;
                             }
@@ -143,6 +153,7 @@ async fn serve(
             }
             command = commands.recv() => match command {
                 Some(ToGreeter::Reply(to, response)) if to == number => {
+                    unanswered = unanswered.saturating_sub(1);
                     let bytes = match frame::encode(&response) {
                         Ok(bytes) => bytes,
                         Err(error) => return End::Broken(format!("an answer does not fit: {error}")),
@@ -246,6 +257,30 @@ mod tests {
             let event = served.event().await;
             assert!(matches!(event, FromGreeter::Request(2, _)), "{event:?}");
             tokio::time::resume();
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_pile_up_end_the_connection() {
+        let mut served = served();
+        let mut client = Client::connect(&served.path).unwrap();
+        for _ in 0..=UNANSWERED {
+            frame::write(&mut client, &Request::LdmPrepare).unwrap();
+        }
+        for _ in 0..UNANSWERED {
+            assert!(matches!(served.event().await, FromGreeter::Request(1, _)));
+        }
+        let FromGreeter::Broken(why) = served.event().await else { panic!() };
+        assert_eq!(why, "too many requests at once");
+        // Answered ones do not count, however many they are.
+        let mut next = Client::connect(&served.path).unwrap();
+        for _ in 0..3 * UNANSWERED {
+            frame::write(&mut next, &Request::LdmPrepare).unwrap();
+            assert!(matches!(served.event().await, FromGreeter::Request(2, _)));
+            served.commands.send(ToGreeter::Reply(2, Response::Success)).await.unwrap();
+            let mut stream = next.try_clone().unwrap();
+            let answer = tokio::task::spawn_blocking(move || frame::read::<Response>(&mut stream)).await.unwrap();
+            assert!(matches!(answer.unwrap().unwrap(), Response::Success));
         }
     }
 

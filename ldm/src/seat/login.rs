@@ -104,7 +104,7 @@ impl Seat {
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
             login.asked = Some(AuthMessageType::Error);
-            self.act(Action::Reply(message(AuthMessageType::Error, failure.to_string())));
+            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string())));
         } else {
             login.owed = Some(Owed::Login);
         }
@@ -120,7 +120,7 @@ impl Seat {
 
     /// Sends the name as soon as the server is there and the greeter waits.
     fn log_in(&mut self) {
-        let connected = self.worker.as_ref().is_some_and(|w| w.connected);
+        let connected = self.worker.as_ref().is_some_and(|w| w.server.is_some());
         match std::mem::replace(&mut self.state, State::Greeting) {
             State::Connecting(login) if connected && login.owed.is_some() => {
                 let username = login.username.clone();
@@ -196,6 +196,10 @@ impl Seat {
             }
             Err(failure) => {
                 login.refused = true;
+                let failure = match self.worker.as_ref().and_then(|w| w.server.as_deref()) {
+                    Some(server) => failure.server(server),
+                    None => failure,
+                };
                 let offered = failure.detail.clone().unwrap_or_default();
                 let description = format!("{failure} The command must be one of: {offered}");
                 let error = Response::Error { error_type: ErrorType::Error, description, failure: Some(failure) };
@@ -207,18 +211,19 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { .. } => {
-                if let Some(worker) = &mut self.worker {
-                    worker.connected = true;
+            Event::Connected { server } => match &mut self.worker {
+                Some(worker) if worker.server.is_none() => {
+                    worker.server = Some(server);
+                    self.log_in();
                 }
-                self.log_in();
-            }
+                _ => self.confused("a second connection"),
+            },
             Event::Message { style, text } => match &mut self.state {
                 State::Authenticating(login) if login.owed.is_some() => {
                     login.owed = None;
                     login.ahead = false;
                     login.asked = Some(style);
-                    self.act(Action::Reply(message(style, text)));
+                    self.act(Action::Reply(message(style, &text)));
                 }
                 _ => self.confused("a message"),
             },
@@ -252,6 +257,10 @@ impl Seat {
 
     fn sessions_came(&mut self, info: Info) {
         let State::Choosing(login) = &mut self.state else { return };
+        if login.info.is_some() {
+            // Each writes files.
+            return self.confused("sessions");
+        }
         let info = info.sanitised();
         let entries = info.sessions.clone();
         login.info = Some(info);
@@ -277,6 +286,8 @@ impl Seat {
     }
 
     fn worker_failed(&mut self, failure: Failure) {
+        // It is kept, shown and sent: one that does not fit a frame would keep every greeter from learning anything.
+        let failure = failure.sanitised();
         if self.connect_again(&failure) {
             return;
         }
@@ -313,9 +324,9 @@ impl Seat {
     }
 }
 
-fn message(style: AuthMessageType, text: String) -> Response {
-    // The worker has sanitised it; a worker that was taken over has not.
-    let text = if text.len() > limits::PROMPT { text::sanitise(&text, limits::PROMPT) } else { text };
+fn message(style: AuthMessageType, text: &str) -> Response {
+    // The worker has sanitised it, and may have put an ellipsis behind; a worker that was taken over has not.
+    let text = text::sanitise(text, limits::PROMPT + '…'.len_utf8());
     Response::AuthMessage { auth_message_type: style, auth_message: text }
 }
 

@@ -31,6 +31,8 @@ const QUEUE: usize = 32;
 const COMMANDS: usize = 64;
 /// Longest line about a failure.
 const LOG_LINE: usize = 1000;
+/// An X server that is no longer wanted has this long to finish its start, so that it can be ended kindly.
+const DISPLAY_STARTS: Duration = Duration::from_secs(5);
 /// At the end parts have this long to end; each has its own, shorter limits.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -452,12 +454,19 @@ async fn serve_display(
         display.write_authority(&authority, owner)?;
         Ok::<_, DisplayError>(display)
     };
+    tokio::pin!(start);
     let mut display = tokio::select! {
-        result = start => match result {
+        result = &mut start => match result {
             Ok(display) => display,
             Err(error) => return error.to_string(),
         },
-        _ = &mut stopped => return "stopped".to_owned(),
+        _ = &mut stopped => {
+            // Killed while it takes over the console, it would leave that in graphics mode.
+            if let Ok(Ok(display)) = tokio::time::timeout(DISPLAY_STARTS, start).await {
+                display.stop().await;
+            }
+            return "stopped".to_owned();
+        }
     };
     let local = LocalDisplay { name: display.name().to_string(), cookie: display.cookie().map(|c| *c.expose()) };
     let _ = events.send(Input::Display(local)).await;

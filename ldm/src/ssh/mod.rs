@@ -30,6 +30,7 @@ mod target;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,13 @@ use link::Monitor;
 /// For saying goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// With `MaxSessions 1` a server has room for a command only when it has put away the one before, which it does a moment after
+/// that has ended. It is asked again after this long, then after twice as long, and so on…
+const ROOM: Duration = Duration::from_millis(20);
+
+/// …so many times: 2.5 s in all.
+const ROOM_ATTEMPTS: u32 = 7;
+
 /// Largest private key file.
 const MAX_KEY_FILE: usize = 64 * 1024;
 
@@ -73,6 +81,8 @@ pub struct Connection {
     banners: mpsc::Receiver<String>,
     /// Opened ahead, for the next command.
     spare: Mutex<Option<Channel<Msg>>>,
+    /// A session channel was granted on this connection.
+    opened: AtomicBool,
 }
 
 impl Connection {
@@ -83,7 +93,15 @@ impl Connection {
         monitor: Monitor,
         banners: mpsc::Receiver<String>,
     ) -> Self {
-        Self { server: target.name.clone(), handle, shared, monitor, banners, spare: Mutex::default() }
+        Self {
+            server: target.name.clone(),
+            handle,
+            shared,
+            monitor,
+            banners,
+            spare: Mutex::default(),
+            opened: AtomicBool::new(false),
+        }
     }
 
     /// The server's name as configured.
@@ -145,8 +163,28 @@ impl Connection {
     /// Opens the channel of the next [`Self::exec`] ahead of time, for instance while the user chooses a session: that saves
     /// the command a round trip. Whatever goes wrong here, `exec` will tell.
     pub async fn open_ahead(&self) {
-        if let Ok(channel) = self.handle.channel_open_session().await {
+        if let Ok(channel) = self.open().await {
             *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        }
+    }
+
+    /// A new session channel; waits for the room of one that has just ended.
+    async fn open(&self) -> Result<Channel<Msg>, russh::Error> {
+        let mut attempt = 0;
+        loop {
+            match self.handle.channel_open_session().await {
+                Err(russh::Error::ChannelOpenFailure(_))
+                    if self.opened.load(Ordering::Relaxed) && attempt < ROOM_ATTEMPTS =>
+                {
+                    tokio::time::sleep(ROOM * 2u32.pow(attempt)).await;
+                    attempt += 1;
+                }
+                Ok(channel) => {
+                    self.opened.store(true, Ordering::Relaxed);
+                    return Ok(channel);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -174,7 +212,7 @@ impl Connection {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let channel = match spare {
             Some(channel) => Ok(channel),
-            None => self.handle.channel_open_session().await,
+            None => self.open().await,
         };
         let result = match channel {
             Ok(channel) => exec::run(channel, &self.shared, command, x11, input).await,

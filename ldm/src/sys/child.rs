@@ -7,11 +7,18 @@ use std::time::Duration;
 use ldm_protocol::text;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 
 use super::strays;
 
 /// Longest line of a child's output that reaches the log; the rest of the line is dropped.
 const LINE: usize = 1024;
+
+/// Lines of a child's output that reach the log within [`PERIOD`]. What a program says may be what a server or a greeter makes
+/// it say, and the log of a thin client is often in its memory.
+const LINES: u32 = 1000;
+/// See [`LINES`].
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// A started program. Dropping it kills it and, if it leads one, its process group.
 #[derive(Debug)]
@@ -109,8 +116,43 @@ impl Drop for Child {
     }
 }
 
+/// How much of its output has reached the log lately.
+#[derive(Debug)]
+struct Quota {
+    since: Instant,
+    lines: u32,
+    dropped: u64,
+}
+
+impl Quota {
+    fn new(now: Instant) -> Self {
+        Self { since: now, lines: 0, dropped: 0 }
+    }
+
+    /// Whether one more line may be logged now, and then how many were dropped before it.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        if now.duration_since(self.since) >= PERIOD {
+            (self.since, self.lines) = (now, 0);
+        }
+        if self.lines == LINES {
+            self.dropped = self.dropped.saturating_add(1);
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.dropped))
+    }
+}
+
 /// Copies a child's output into the log, line by line; never holds more than one bounded line.
 async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
+    let mut quota = Quota::new(Instant::now());
+    let mut log = |line: &[u8]| {
+        let Some(dropped) = quota.take(Instant::now()) else { return };
+        if dropped > 0 {
+            tracing::warn!(program = name, "said too much: {dropped} lines are not in this log");
+        }
+        log_line(&name, line);
+    };
     let mut buffer = [0; 512];
     let mut line = Vec::with_capacity(LINE);
     loop {
@@ -120,14 +162,16 @@ async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
         };
         for &byte in buffer.iter().take(read) {
             if byte == b'\n' {
-                log_line(&name, &line);
+                log(&line);
                 line.clear();
             } else if line.len() < LINE {
                 line.push(byte);
             }
         }
     }
-    log_line(&name, &line);
+    if !line.is_empty() {
+        log(&line);
+    }
 }
 
 fn log_line(name: &str, line: &[u8]) {
@@ -145,5 +189,20 @@ fn log_line(name: &str, line: &[u8]) {
         b'4' => tracing::warn!(program = name, "{text}"),
         b'7' => tracing::debug!(program = name, "{text}"),
         _ => tracing::info!(program = name, "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_too_much_is_cut_short_for_a_while_and_that_is_told() {
+        let now = Instant::now();
+        let mut quota = Quota::new(now);
+        assert!((0..LINES).all(|_| quota.take(now) == Some(0)));
+        assert!((0..5).all(|_| quota.take(now + PERIOD / 2).is_none()));
+        assert_eq!(quota.take(now + PERIOD), Some(5));
+        assert_eq!(quota.take(now + PERIOD), Some(0));
     }
 }

@@ -15,7 +15,7 @@ mod session;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
 
-use ldm_protocol::{Failure, FailureKind};
+use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ pub const FD_VARIABLE: &str = "LDM_WORKER_FD";
 pub fn run() -> ExitCode {
     if let Err(error) = sys::harden() {
         tracing::warn!(%error, "core files and debuggers cannot be kept away");
+    }
+    if let Err(error) = nix::sys::prctl::set_no_new_privs() {
+        tracing::warn!(%error, "set-user-id programs cannot be kept away");
     }
     sys::private_umask();
     match inherited().and_then(|stream| Ok((stream, runtime()?))) {
@@ -96,7 +99,9 @@ async fn serve(
         Over::Quietly => Ok(()),
         Over::Ended(status) => events.send(&Event::Ended { status }).await,
         Over::Failed(failure) => {
-            tracing::info!(%failure, "the login attempt failed");
+            // One line: the daemon reads the log's own marks at the start of each, and the server's words may hold any.
+            let text = text::sanitise_line(&failure.to_string(), limits::PROMPT);
+            tracing::info!("the login attempt failed: {text}");
             events.send(&Event::Failed(failure)).await
         }
     }

@@ -164,8 +164,8 @@ impl RemoteSession {
         match self.outcome.wait().await {
             ExitStatus::Lost => Err(self.failure(FailureKind::LinkLost)),
             status => {
-                let why = format!("ldm-server-helper ended unexpectedly with status {}.", status.code());
-                Err(self.failure(FailureKind::SessionFailed).detail(&why))
+                let why = format!("ldm-server-helper ended with status {}.", status.code());
+                Err(self.failure(FailureKind::SessionLost).detail(&why))
             }
         }
     }

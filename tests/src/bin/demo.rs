@@ -60,8 +60,11 @@ fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
         std::os::unix::fs::chown(user.home.join(folder), Some(user.uid), Some(user.gid))?;
     }
     user.write(".config/openbox/menu.xml", MENU, 0o644)?;
-    let script = lab
-        .script("sessions/demo", "xsetroot -solid '#31566b'\nxsetroot -cursor_name left_ptr\ntint2 &\nexec openbox")?;
+    // The panel after the window manager: side by side, tint2 may map its window in between and is then never managed.
+    let script = lab.script(
+        "sessions/demo",
+        "xsetroot -solid '#31566b'\nxsetroot -cursor_name left_ptr\nexec openbox --startup tint2",
+    )?;
     lab.session(SESSION, "Demo desktop", &script.to_string_lossy())
 }
 

@@ -6,6 +6,7 @@ mod foreign;
 mod helper;
 mod login;
 mod parts;
+mod pressure;
 mod privilege;
 mod server;
 mod session;

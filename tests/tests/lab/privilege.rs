@@ -24,6 +24,10 @@ fn greeter_and_worker_run_under_users_of_their_own() -> Result<()> {
         assert_eq!(uids, [user.uid; 4], "of {}", ldm_tests::sweep::command_line(pid));
         assert!(!groups.contains(&0), "{groups:?}");
     }
+    let status = fs::read_to_string(format!("/proc/{}/status", scene.daemon.wait_for_worker()?))?;
+    for field in ["NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+        assert!(status.contains(field), "{status}");
+    }
     assert_ne!(greeter_user.uid, worker_user.uid);
     drop(greeter);
     scene.finish()

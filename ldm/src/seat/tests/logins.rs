@@ -267,3 +267,62 @@ fn what_the_worker_sends_is_bounded_again() {
     };
     assert!(auth_message.len() < 5000);
 }
+
+#[test]
+fn what_a_hostile_worker_says_is_bounded_plain_and_said_once() {
+    let now = Instant::now();
+    let step = |seat: &mut Seat, event: &str| seat.step(now, parse_event(event));
+    let mut seat = Seat::new(policy(), now);
+    for line in [GREETING, CONNECTING].join("\n").lines() {
+        step(&mut seat, line.split("->").next().unwrap().trim());
+    }
+    step(&mut seat, "w1 connected");
+    let actions = step(&mut seat, "w1 secret \u{1b}]0;x\u{7}Pass\u{202e}word:");
+    let Some(Action::Reply(Response::AuthMessage { auth_message, .. })) = actions.first() else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(auth_message, "Password:");
+
+    // What a session that failed leaves for the next greeter must fit a frame, at any length of its facts.
+    let mut seat = Seat::new(policy(), now);
+    for line in [GREETING, CONNECTING, ASKED, ANSWERED, CHOOSING, STARTING].join("\n").lines() {
+        step(&mut seat, line.split("->").next().unwrap().trim());
+    }
+    let fact = Some("\u{1b}[1mno\n".repeat(9000));
+    let failure = Failure {
+        server: fact.clone(),
+        session: fact.clone(),
+        detail: fact,
+        ..Failure::new(FailureKind::SessionFailed)
+    };
+    seat.step(now, Event::Worker(1, protocol::Event::Failed(failure)));
+    for event in ["display-exit", "ready"] {
+        step(&mut seat, event);
+    }
+    let actions = step(&mut seat, "ask hello");
+    let Some(Action::Reply(reply @ Response::LdmSeat(facts))) = actions.first() else { panic!("{actions:?}") };
+    assert!(facts.failure.is_some());
+    assert!(ldm_protocol::frame::encode(reply).unwrap().len() < 8192);
+}
+
+#[test]
+fn a_worker_that_repeats_itself_is_broken() {
+    play_all(
+        policy(),
+        &[GREETING, CONNECTING, ASKED, "w1 connected -> log; drop-worker\nask answer x -> error Internal"],
+    );
+    play_all(policy(), &[GREETING, CONNECTING, ASKED, ANSWERED, CHOOSING, "w1 sessions a -> log; drop-worker"]);
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            CONNECTING,
+            ASKED,
+            ANSWERED,
+            CHOOSING,
+            STARTING,
+            SESSION,
+            "w1 connected -> log; drop-worker; stop-display",
+        ],
+    );
+}
