@@ -117,7 +117,7 @@ fn hide_the_others<'a>(lab: &Lab, sshd: sshd::Builder<'a>) -> sshd::Builder<'a> 
 #[test]
 fn the_only_session_and_a_forced_one_start_without_being_asked_for() -> Result<()> {
     let seats = [
-        seat(None, |lab, sshd| hide_the_others(lab, sshd), |daemon| daemon)?,
+        seat(None, hide_the_others, |daemon| daemon)?,
         seat(None, plain, |daemon| daemon.set("LDM_FORCE_SESSION", "desk"))?,
     ];
     for (scene, reader) in seats {
