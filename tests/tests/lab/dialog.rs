@@ -166,3 +166,41 @@ fn user_names_that_are_none_keep_the_greeter_and_the_name() -> Result<()> {
     ensure!(greeter(&scene) == pids, "the greeter was restarted");
     scene.finish()
 }
+
+/// The pixels where the server's words stand on this seat's screen; neither the cursor nor the clock is there.
+fn words_on(screen: &Screen) -> Result<Vec<u8>> {
+    let output =
+        screen.command("import").args(["-silent", "-window", "root", "-crop", "320x80+460+260", "rgb:-"]).output()?;
+    ensure!(!output.stdout.is_empty(), "import: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
+fn with_long_banner<'a>(_: &Lab, sshd: sshd::Builder<'a>) -> sshd::Builder<'a> {
+    // One paragraph: how high it is depends on the width that it gets.
+    let words: String = (0..700).map(|n| format!("{n} ")).collect();
+    let file = sshd.file("banner", format!("{words}\n").as_bytes());
+    sshd.line(&format!("Banner {}", file.display()))
+}
+
+#[test]
+fn long_words_of_the_server_can_be_read_to_both_ends_each_time() -> Result<()> {
+    let (scene, reader) = seat(None, with_long_banner, |daemon| daemon)?;
+    let screen = name(&scene, &reader)?;
+    for again in [true, true, false] {
+        // It begins at the end, where the last word is.
+        for key in ["Page_Up", "Page_Down"] {
+            let before = words_on(&screen)?;
+            wait::until(&format!("{key} to turn the page"), wait::STEP, || {
+                screen.key(key).ok()?;
+                words_on(&screen).ok().filter(|now| *now != before)
+            })?;
+        }
+        if again {
+            screen.key("Escape")?;
+            reader.wait_for_question("User name", wait::STEP)?;
+            screen.key("Return")?;
+            reader.wait_for_question("Password:", wait::STEP)?;
+        }
+    }
+    scene.finish()
+}
