@@ -177,8 +177,8 @@ fn words_on(screen: &Screen) -> Result<Vec<u8>> {
 
 fn with_long_banner<'a>(_: &Lab, sshd: sshd::Builder<'a>) -> sshd::Builder<'a> {
     // One paragraph: how high it is depends on the width that it gets.
-    let words: String = (0..700).map(|n| format!("{n} ")).collect();
-    let file = sshd.file("banner", format!("{words}\n").as_bytes());
+    let words: Vec<String> = (0..700).map(|n| n.to_string()).collect();
+    let file = sshd.file("banner", format!("{}\n", words.join(" ")).as_bytes());
     sshd.line(&format!("Banner {}", file.display()))
 }
 
