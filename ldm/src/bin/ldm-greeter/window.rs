@@ -331,7 +331,7 @@ impl Window {
         let changed = set(&self.notice, &notice);
         self.notice.set_visible(!notice.is_empty());
         let labels = self.message_labels();
-        let shown = labels.iter().map(|label| label.text());
+        let shown = labels.iter().map(gtk4::Label::text);
         if !shown.eq(model.messages().iter().map(|message| message.text.trim())) {
             for label in &labels {
                 self.messages.remove(label);
