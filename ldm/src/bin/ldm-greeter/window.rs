@@ -314,11 +314,16 @@ impl Window {
 
     fn show_seat(&self, model: &Model) {
         let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
+        // A forgotten terminal must show whose password it waits for.
+        let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
         set(
             &self.title,
-            &match server {
-                Some(server) => i18n::fill(&gettext("Log in to {server}"), "server", server),
-                None => gettext("Log in"),
+            &match (server, name) {
+                (Some(server), Some(name)) => {
+                    i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
+                }
+                (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
+                (None, _) => gettext("Log in"),
             },
         );
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
