@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use ldm_protocol::FailureKind;
-use ldm_tests::account::{self, DEMO};
+use ldm_tests::account;
 use ldm_tests::gui::Reader;
 use ldm_tests::scene::TOO_SHORT;
 use ldm_tests::xserver::Screen;
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let sshd = Sshd::new(&lab)?;
     let password =
         account::random_password()?.to_lowercase().replace("lab-", "thin-").chars().take(11).collect::<String>();
-    let user = User::named(&lab, DEMO, Kind::Plain, &password)?;
+    let user = User::demo(&lab, &password)?;
     offer_desktop(&lab, &user)?;
     if std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty()) {
         by_hand(&lab, &sshd, &user)
