@@ -96,11 +96,18 @@ fn last_lines(tail: &[u8]) -> Vec<String> {
         .lines()
         .rev()
         .map(|line| text::sanitise_line(line, limits::LOG_TAIL_LINE - '…'.len_utf8()))
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !is_routine(line))
         .take(limits::LOG_TAIL_LINES)
         .collect();
     lines.reverse();
     lines
+}
+
+/// What Debian's Xsession writes about every session, after the words that matter as well as before them.
+fn is_routine(line: &str) -> bool {
+    ["dbus-update-activation-environment: ", "Xsession: X session started for "]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 #[cfg(test)]
@@ -117,7 +124,7 @@ mod tests {
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
         assert!(log.last_words().is_empty());
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"1\n\n2\n3\n4\n5\n\x1b[31m6\xff\n").unwrap();
+        file.write_all(b"1\n\n2\n3\n4\n5\ndbus-update-activation-environment: setting PWD=/\n\x1b[31m6\xff\n").unwrap();
         assert_eq!(log.last_words(), ["2", "3", "4", "5", "6\u{fffd}"]);
         // Emptied, as some Xsession scripts do.
         std::fs::write(&path, "a\n").unwrap();

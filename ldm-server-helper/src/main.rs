@@ -13,9 +13,9 @@ Usage: ldm-server-helper COMMAND
 
 LDM's helper on the server. It is run over SSH as the user who logs in, not by hand.
 
-Commands:
-  info       print what this server offers; reads one optional JSON line
-  session    run a session; reads one JSON line, and ends the session when its input ends
+Commands, each with its request as JSON on the input, or in base64url as argument:
+  info       print what this server offers; needs no request
+  session    run a session, and end it when the input ends
 
 Options:
   --version  print the version

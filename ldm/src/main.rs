@@ -63,6 +63,10 @@ fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Login(args)) => {
             log::init(Target::Stderr, log_level().unwrap_or(4));
+            if std::env::args_os().next().is_none_or(|name| name != sys::X_FORWARDER) {
+                let error = sys::become_again(sys::X_FORWARDER);
+                tracing::warn!(%error, "the display will take forwarded clients for local ones, which can hang it");
+            }
             login::run(&args)
         }
         Some(Command::Worker) => {

@@ -114,7 +114,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
     } else {
         // Tests may look across.
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.extension().is_some_and(|end| end == "rs") && !name.contains("tests") {
+        if path.extension().is_some_and(|extension| extension == "rs") && !name.contains("tests") {
             vec![path.to_owned()]
         } else {
             Vec::new()

@@ -46,7 +46,7 @@ pub const NAME_PREFIX: &str = "ldmlab";
 pub const DEMO: &str = "ldmdemo";
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with(NAME_PREFIX) || name == DEMO
+    name.starts_with(NAME_PREFIX) || name.starts_with(DEMO)
 }
 
 impl User {
@@ -62,8 +62,19 @@ impl User {
         Self::named(lab, &format!("{NAME_PREFIX}{}x{number}", std::process::id()), kind, password)
     }
 
-    /// The user that a demo shows under a name that can be typed.
-    pub fn named(lab: &Lab, name: &str, kind: Kind, password: &str) -> Result<Self> {
+    /// The demo's user, under a name that is easily typed: with a number when another demo runs.
+    pub fn demo(lab: &Lab, password: &str) -> Result<Self> {
+        let names = std::iter::once(DEMO.to_owned()).chain((2..10).map(|n| format!("{DEMO}{n}")));
+        for name in names {
+            if nix::unistd::User::from_name(&name)?.is_none() {
+                return Self::named(lab, &name, Kind::Plain, password);
+            }
+        }
+        anyhow::bail!("there are demos enough");
+    }
+
+    /// The user of this name.
+    fn named(lab: &Lab, name: &str, kind: Kind, password: &str) -> Result<Self> {
         ensure!(is_ours(name), "{name} would not be swept");
         let name = name.to_owned();
         let home = lab.file("home").join(&name);

@@ -266,7 +266,7 @@ fn configuration(builder: &Builder<'_>, keys: &Path, port: u16) -> Result<String
     }
     writeln!(
         text,
-        "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nLogLevel VERBOSE\nUsePAM yes\nAllowUsers {users}* {demo}\n\
+        "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nLogLevel VERBOSE\nUsePAM yes\nAllowUsers {users}* {demo}*\n\
          KbdInteractiveAuthentication yes\nPasswordAuthentication yes\nPermitRootLogin no\nX11Forwarding yes\n\
          PrintMotd no\nAcceptEnv LANG LC_*\nUseDNS no\n\
          SetEnv PATH={path} XDG_DATA_DIRS={lab}/share:/usr/local/share:/usr/share",

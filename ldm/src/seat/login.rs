@@ -120,7 +120,7 @@ impl Seat {
 
     /// Sends the name as soon as the server is there and the greeter waits.
     fn log_in(&mut self) {
-        let connected = self.worker.as_ref().is_some_and(|w| w.connected);
+        let connected = self.worker.as_ref().is_some_and(|w| w.server.is_some());
         match std::mem::replace(&mut self.state, State::Greeting) {
             State::Connecting(login) if connected && login.owed.is_some() => {
                 let username = login.username.clone();
@@ -196,6 +196,10 @@ impl Seat {
             }
             Err(failure) => {
                 login.refused = true;
+                let failure = match self.worker.as_ref().and_then(|w| w.server.as_deref()) {
+                    Some(server) => failure.server(server),
+                    None => failure,
+                };
                 let offered = failure.detail.clone().unwrap_or_default();
                 let description = format!("{failure} The command must be one of: {offered}");
                 let error = Response::Error { error_type: ErrorType::Error, description, failure: Some(failure) };
@@ -207,9 +211,9 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { .. } => match &mut self.worker {
-                Some(worker) if !worker.connected => {
-                    worker.connected = true;
+            Event::Connected { server } => match &mut self.worker {
+                Some(worker) if worker.server.is_none() => {
+                    worker.server = Some(server);
                     self.log_in();
                 }
                 _ => self.confused("a second connection"),

@@ -99,8 +99,8 @@ enum Greeter {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: u64,
-    /// `Connected` was received.
-    pub(super) connected: bool,
+    /// The server it is connected to.
+    pub(super) server: Option<String>,
     /// When it is let go of, unless a login claims it before or it ends.
     pub(super) until: Option<Instant>,
 }
@@ -338,7 +338,7 @@ impl Seat {
     /// Starts a worker that connects.
     pub(super) fn start_worker(&mut self) {
         self.workers += 1;
-        self.worker = Some(Worker { id: self.workers, connected: false, until: None });
+        self.worker = Some(Worker { id: self.workers, server: None, until: None });
         self.act(Action::StartWorker(self.workers));
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::Event;
 use super::run::Input;
-use crate::sys::{Account, Child, Spawn, SpawnError};
+use crate::sys::{Account, Child, Spawn, SpawnError, X_FORWARDER};
 use crate::worker::protocol::{self, Command};
 
 /// The worker's end of the socket pair.
@@ -45,10 +45,7 @@ impl Worker {
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
         let child = Spawn::this_program()
-            // X servers take a client on their own socket for a local one and offer it shared memory and descriptors, which
-            // no forwarded client can receive: panels then hang with the server grabbed. They make one exception, for clients
-            // whose program is called `ssh`, up to a colon (ComputeLocalClient in xorg-server's os/access.c).
-            .seen_as("ssh: ldm worker")
+            .seen_as(X_FORWARDER)
             .arg("worker")
             .fd(WORKER_FD, theirs.into())
             .env("LDM_WORKER_FD", WORKER_FD.to_string())

@@ -190,6 +190,7 @@ impl<C: Conversation> Login<'_, C> {
         match tokio::time::timeout(EPITAPH, self.shared.ended()).await {
             Ok(End::NoMoreMethods) if asked => Reason::Denied,
             Ok(End::NoMoreMethods) => Reason::NoMethod,
+            Ok(End::Broken(why)) => Reason::Incompatible(why),
             Ok(End::Lost(why)) => Reason::Lost(why),
             Err(_) => Reason::Lost("during authentication".to_owned()),
         }

@@ -29,6 +29,8 @@ const BANNERS: usize = 16;
 pub(super) enum End {
     /// The server rejected the last method and knows no other that we know.
     NoMoreMethods,
+    /// What the server sent is no SSH that we can read. For the log.
+    Broken(String),
     /// For the log.
     Lost(String),
 }
@@ -147,6 +149,12 @@ impl Drop for Handler {
         // Also when the task was ended without a word, or panicked.
         self.shared.end(End::Lost("connection task ended".to_owned()));
     }
+}
+
+/// Whether trying again would end the same way: a packet over russh's limit of 256 KiB, a text that is not UTF-8.
+fn is_broken(error: &HandlerError) -> bool {
+    use russh::Error::{IndexOutOfBounds, PacketSize, SshEncoding, Utf8};
+    matches!(error, HandlerError::Protocol(IndexOutOfBounds | PacketSize(_) | SshEncoding(_) | Utf8(_)))
 }
 
 async fn refuse(kind: &str, reply: ChannelOpenHandle) -> Result<(), HandlerError> {
@@ -320,6 +328,7 @@ impl client::Handler for Handler {
             DisconnectReason::Error(HandlerError::Protocol(russh::Error::NoAuthMethod)) => {
                 (End::NoMoreMethods, Err(HandlerError::Protocol(russh::Error::NoAuthMethod)))
             }
+            DisconnectReason::Error(error) if is_broken(&error) => (End::Broken(error.to_string()), Err(error)),
             DisconnectReason::Error(error) => (End::Lost(error.to_string()), Err(error)),
         };
         self.shared.end(end);

@@ -266,7 +266,7 @@ impl std::fmt::Debug for Connection {
 fn lost(end: End) -> Reason {
     match end {
         End::NoMoreMethods => Reason::NoMethod,
-        End::Lost(why) => Reason::Lost(why),
+        End::Broken(why) | End::Lost(why) => Reason::Lost(why),
     }
 }
 

@@ -22,6 +22,19 @@ pub use strays::{adopt_orphans, end_strays};
 /// Where this program is, whatever has happened to its path since it started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// The name under which a process that forwards X clients shows itself (`argv[0]`).
+///
+/// X servers take whoever connects to their own socket for a local client and offer it shared memory and descriptors, which
+/// no forwarded client can receive: panels then hang with the server grabbed. They make one exception, for a client whose
+/// program is called `ssh`, up to a colon (`ComputeLocalClient` in xorg-server's os/access.c).
+pub const X_FORWARDER: &str = "ssh: ldm";
+
+/// Becomes this program again, seen as `name`. Call it before anything else is begun; it returns only if that fails.
+pub fn become_again(name: &str) -> io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new(THIS_PROGRAM).arg0(name).args(std::env::args_os().skip(1)).exec()
+}
+
 /// Whether this process may change users, start an X server on a VT and so on.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

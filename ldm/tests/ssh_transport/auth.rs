@@ -204,7 +204,10 @@ async fn banners_and_prompts_are_cut_and_cleaned() {
 async fn a_packet_of_10_mb_ends_the_connection_and_nothing_else() {
     let huge = Step::Ask { name: "", instructions: "x".repeat(10_000_000), prompts: vec![("Password: ", false)] };
     let (result, script, _server) = login(steps(vec![huge, Step::Accept]), &["secret"]).await;
-    assert!(matches!(reason(result), Reason::Lost(_)));
+    // Not “try again”: it would end the same way each time.
+    let error = result.unwrap_err();
+    assert!(matches!(error.reason, Reason::Incompatible(_)), "{error}");
+    assert_eq!(error.failure().kind, ldm_protocol::FailureKind::ServerIncompatible);
     assert!(script.heard.is_empty());
 }
 

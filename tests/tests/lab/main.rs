@@ -1,14 +1,19 @@
 //! Every scenario: what a user meets at a thin client, on real parts.
 
 mod answers;
+mod dialog;
 mod faults;
 mod foreign;
 mod helper;
+mod install;
 mod login;
 mod parts;
 mod pressure;
 mod privilege;
 mod server;
 mod session;
+mod silence;
 mod terminal;
 mod window;
+mod words;
+mod xorg;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::process::{ChildStdin, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ldm_tests::{Desk, Lab, Program, Sshd, User, XServer, wait};
@@ -135,5 +136,23 @@ fn login_to_nowhere_fails_with_a_sentence() -> Result<()> {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("accepts no logins") && text.contains(&port.to_string()), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_panel_started_from_a_terminal_does_not_hang_the_display_either() -> Result<()> {
+    let place = Place::new()?;
+    let script = place.lab.script("sessions/panel", "tint2 &\nexec openbox")?;
+    place.lab.session("panel", "Panel", &script.to_string_lossy())?;
+    let mut terminal = place.log_in("--session panel")?;
+    terminal.answer("Password:", &place.user.password)?;
+    let screen = place.x.screen();
+    screen.wait_for("tint2", wait::STEP)?;
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        let mut look = screen.command("timeout");
+        let seen = look.args(["5", "xwd", "-silent", "-root", "-out", "/dev/null"]).status()?;
+        assert!(seen.success(), "the display is grabbed for good");
+    }
     Ok(())
 }

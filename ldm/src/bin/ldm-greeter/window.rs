@@ -158,7 +158,17 @@ impl Window {
             #[weak]
             this,
             move |adjustment| {
-                adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
+                let adjustment = adjustment.clone();
+                // Not now: the text is being given its place, and would keep it.
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || adjustment.set_value(if this.follow.get() {
+                        adjustment.upper()
+                    } else {
+                        adjustment.lower()
+                    })
+                ));
             }
         ));
         // GTK's inspector is a debugger for anyone at the keyboard, and answers to Ctrl+Shift+I.
@@ -304,11 +314,16 @@ impl Window {
 
     fn show_seat(&self, model: &Model) {
         let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
+        // A forgotten terminal must show whose password it waits for.
+        let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
         set(
             &self.title,
-            &match server {
-                Some(server) => i18n::fill(&gettext("Log in to {server}"), "server", server),
-                None => gettext("Log in"),
+            &match (server, name) {
+                (Some(server), Some(name)) => {
+                    i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
+                }
+                (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
+                (None, _) => gettext("Log in"),
             },
         );
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
@@ -320,11 +335,11 @@ impl Window {
         let notice = model.notice().map(i18n::notice).unwrap_or_default();
         let changed = set(&self.notice, &notice);
         self.notice.set_visible(!notice.is_empty());
-        let children = self.messages.observe_children();
-        let shown = children.iter::<glib::Object>().flatten().map(|child| text_of(&child));
-        if !shown.eq(model.messages().iter().map(|message| message.text.trim().to_owned())) {
-            while let Some(child) = self.messages.first_child() {
-                self.messages.remove(&child);
+        let labels = self.message_labels();
+        let shown = labels.iter().map(gtk4::Label::text);
+        if !shown.eq(model.messages().iter().map(|message| message.text.trim())) {
+            for label in &labels {
+                self.messages.remove(label);
             }
             for message in model.messages() {
                 self.messages.append(&message_label(message.text.trim(), message.error, self.line.get()));
@@ -345,12 +360,7 @@ impl Window {
             #[weak(rename_to = this)]
             self,
             move || {
-                let messages = this.messages.observe_children();
-                let messages: Vec<_> = messages
-                    .iter::<glib::Object>()
-                    .flatten()
-                    .filter_map(|m| m.downcast::<gtk4::Label>().ok())
-                    .collect();
+                let messages = this.message_labels();
                 for label in [&this.prompt, &this.notice].into_iter().chain(&messages) {
                     let line = line_of(label);
                     if line > 0 && label.is_visible() {
@@ -362,6 +372,13 @@ impl Window {
                 }
             }
         ));
+    }
+
+    /// What stands in `messages`, without the label that is never seen.
+    fn message_labels(&self) -> Vec<gtk4::Label> {
+        let children = self.messages.observe_children();
+        let labels = children.iter::<glib::Object>().flatten().filter_map(|child| child.downcast::<gtk4::Label>().ok());
+        labels.filter(WidgetExt::get_visible).collect()
     }
 
     fn ask(&self, prompt: &str, secret: bool) {
@@ -405,10 +422,6 @@ fn set(label: &gtk4::Label, text: &str) -> bool {
         label.set_text(text);
     }
     other
-}
-
-fn text_of(child: &glib::Object) -> String {
-    child.downcast_ref::<gtk4::Label>().map(|label| label.text().into()).unwrap_or_default()
 }
 
 /// What is in the entry, taken out one character at a time so that no copy of the whole is left behind. `None`: too long.

@@ -1,0 +1,117 @@
+//! `make install`: everything is where packagers and the programs themselves look for it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use ldm_tests::{Lab, stage};
+
+/// Runs it on what this very test was built with.
+fn install(lab: &Lab, prefix: &str) -> Result<std::path::PathBuf> {
+    let tree = lab.file("tree");
+    fs::create_dir_all(tree.join("target"))?;
+    for name in ["Makefile", "packaging", "themes", "docs", "po"] {
+        let link = tree.join(name);
+        if !link.exists() {
+            symlink(stage::checkout().join(name), link)?;
+        }
+    }
+    // `find` does not follow a link that is its starting point.
+    let _ = fs::remove_file(tree.join("themes"));
+    let copied = Command::new("cp").arg("-r").arg(stage::checkout().join("themes")).arg(&tree).status()?;
+    ensure!(copied.success(), "the themes cannot be copied");
+    let release = tree.join("target/release");
+    if !release.exists() {
+        symlink(stage::target()?, release)?;
+    }
+    let root = lab.file("root");
+    let output = Command::new("make")
+        .args(["-C"])
+        .arg(&tree)
+        .arg("install")
+        .arg(format!("DESTDIR={}", root.display()))
+        .arg(format!("PREFIX={prefix}"))
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(root)
+}
+
+fn mode(path: &Path) -> Result<u32> {
+    Ok(fs::metadata(path).with_context(|| path.display().to_string())?.permissions().mode() & 0o7777)
+}
+
+#[test]
+fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
+    let lab = Lab::new()?;
+    let root = install(&lab, "/usr")?;
+    for program in ["usr/bin/ldm", "usr/libexec/ldm/ldm-greeter", "usr/bin/ldm-server-helper"] {
+        ensure!(mode(&root.join(program))? == 0o755, "{program}");
+    }
+    for file in [
+        "usr/lib/systemd/system/ldm.service",
+        "usr/lib/sysusers.d/ldm.conf",
+        "usr/lib/tmpfiles.d/ldm.conf",
+        "etc/pam.d/ldm-greeter",
+        "etc/ldm/lts.conf",
+        "usr/share/man/man8/ldm.8",
+        "usr/share/man/man1/ldm-greeter.1",
+        "usr/share/man/man1/ldm-server-helper.1",
+    ] {
+        ensure!(mode(&root.join(file))? == 0o644, "{file}");
+    }
+    for entry in fs::read_dir(stage::checkout().join("themes/default"))? {
+        let name = entry?.file_name();
+        ensure!(root.join("usr/share/ldm/themes/default").join(&name).is_file(), "{}", name.display());
+    }
+    let unit = fs::read_to_string(root.join("usr/lib/systemd/system/ldm.service"))?;
+    ensure!(unit.contains("\nExecStart=/usr/bin/ldm\n") && !unit.contains("@PREFIX@"), "{unit}");
+    // What was installed reads the configuration that was installed.
+    let mut check = Command::new(root.join("usr/bin/ldm"));
+    let output = check.arg("--check-config").arg("--config").arg(root.join("etc/ldm/lts.conf")).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+#[test]
+fn what_the_administrator_wrote_survives_the_next_installation() -> Result<()> {
+    let lab = Lab::new()?;
+    let root = install(&lab, "/usr/local")?;
+    let file = root.join("etc/ldm/lts.conf");
+    fs::write(&file, "[Default]\nLDM_SERVER = mine\n")?;
+    install(&lab, "/usr/local")?;
+    ensure!(fs::read_to_string(&file)?.contains("mine"), "overwritten");
+    ensure!(root.join("usr/local/bin/ldm").is_file() && !root.join("usr/bin").exists(), "PREFIX is not kept to");
+    Ok(())
+}
+
+#[test]
+fn an_installed_daemon_finds_its_own_greeter() -> Result<()> {
+    let lab = Lab::new()?;
+    let root = install(&lab, "/opt/ldm")?;
+    let sshd = ldm_tests::Sshd::new(&lab)?;
+    let x = ldm_tests::XServer::new(&lab)?;
+    let user = ldm_tests::User::create(&lab, ldm_tests::Kind::System, "")?;
+    let config = lab.file("installed.conf");
+    fs::write(
+        &config,
+        format!(
+            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\n",
+            sshd.port(),
+            user.name,
+            user.name
+        ),
+    )?;
+    let mut command = ldm_tests::program::command(root.join("opt/ldm/bin/ldm"));
+    command.arg("--config").arg(&config).args(["--display", x.display()]).env("XAUTHORITY", x.authority());
+    let mut daemon = ldm_tests::Program::start("ldm", &mut command, &lab.log("ldm"))?;
+    ldm_tests::wait::until("the greeter", ldm_tests::wait::STEP, || {
+        let line = |pid| ldm_tests::sweep::command_line(pid);
+        user.processes().into_iter().any(|pid| line(pid).contains("libexec/ldm/ldm-greeter")).then_some(())
+    })
+    .with_context(|| daemon.log_text())?;
+    x.screen().wait_for("Log in", ldm_tests::wait::STEP)?;
+    daemon.stop();
+    user.wait_for_no_process(ldm_tests::wait::STEP)
+}
