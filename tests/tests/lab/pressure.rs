@@ -13,9 +13,16 @@ use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, sweep, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Open descriptors and child processes, dead ones too.
+/// Open descriptors and child processes, dead ones too, once the daemon has come to rest: a worker's last descriptors are
+/// closed a moment after it has ended.
 fn held(pid: i32) -> Result<(usize, usize)> {
-    Ok((fs::read_dir(format!("/proc/{pid}/fd"))?.count(), children(pid).len()))
+    let (mut last, mut alike) = ((0, 0), 0);
+    wait::try_until("the daemon at rest", wait::STEP, || {
+        let now = (fs::read_dir(format!("/proc/{pid}/fd"))?.count(), children(pid).len());
+        alike = if now == last { alike + 1 } else { 0 };
+        last = now;
+        Ok((alike >= 20).then_some(now))
+    })
 }
 
 #[test]
