@@ -156,6 +156,8 @@ impl User {
 impl Drop for User {
     fn drop(&mut self) {
         sweep::kill_all_of(self.uid);
+        // A daemon without root keeps its folder for the next one; this user has no next one. Only if it is empty.
+        let _ = fs::remove_dir(std::env::temp_dir().join(format!("ldm-{}", self.uid)));
         if let Ok(_lock) = lock() {
             remove(&self.name);
         }
