@@ -297,6 +297,7 @@ fn wait(handles: Vec<Handle>, deadline: Instant) -> bool {
     };
     let mut pidfds: Vec<OwnedFd> = handles.into_iter().filter_map(descriptor).collect();
     if pidfds.len() < all {
+        // Without pidfds nothing tells of the end of processes that are not our children.
         std::thread::sleep(TICK.min(deadline.saturating_duration_since(Instant::now())));
         return true;
     }

@@ -5,8 +5,10 @@ use ldm::auth::{Cancelled, Conversation};
 use ldm::ssh::{Reason, SshError};
 use ldm_protocol::limits;
 use russh::MethodKind;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
 
-use crate::server::{Relay, Script, Seen, Server, Setup, Step, ask, within};
+use crate::server::{Relay, Script, Seen, Server, Setup, Step, ask, key, key_of, within};
 
 /// Logs in at a server that does these steps.
 async fn login(setup: Setup, answers: &[&'static str]) -> (Result<(), SshError>, Script, Server) {
@@ -217,4 +219,28 @@ async fn an_endless_server_is_given_up() {
     assert!(matches!(reason(result), Reason::Incompatible(_)));
     let (result, ..) = login(steps(vec![ask(&[("?", true); 1000])]), &[]).await;
     assert!(matches!(reason(result), Reason::Incompatible(_)));
+}
+
+/// Logs in with the key in a file of this content, at a server that knows `known`.
+async fn login_with_key(known: &PrivateKey, content: &str) -> Result<(), SshError> {
+    let server = Server::start(Setup { authorized: Some(known.public_key().clone()), ..Setup::default() }).await;
+    let file = server.directory.path().join("key");
+    std::fs::write(&file, content).unwrap();
+    let mut connection = server.connect("HOST KEY\n").await.unwrap();
+    within(connection.authenticate_key("guest", &file)).await
+}
+
+#[tokio::test]
+async fn a_key_file_instead_of_a_conversation() {
+    for algorithm in [Algorithm::Ed25519, Algorithm::Rsa { hash: None }] {
+        let known = key_of(algorithm);
+        login_with_key(&known, &known.to_openssh(LineEnding::LF).unwrap()).await.unwrap();
+    }
+    let other = key().to_openssh(LineEnding::LF).unwrap();
+    assert!(matches!(reason(login_with_key(&key(), &other).await), Reason::Denied));
+    for content in ["", "no key", &"x".repeat(1_000_000)] {
+        let reason = reason(login_with_key(&key(), content).await);
+        let Reason::BadKey(why) = reason else { panic!("{reason:?}") };
+        assert!(why.contains("/key: "), "{why}");
+    }
 }

@@ -10,8 +10,8 @@ use ldm::auth::{AuthMessageType, Cancelled, Conversation};
 use ldm::ssh::{Connection, HostKeyPolicy, SshError, Target, connect};
 use ldm_protocol::Secret;
 use russh::keys::key::safe_rng;
-use russh::keys::{Algorithm, Certificate, PrivateKey};
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Response, Session};
+use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -42,6 +42,8 @@ pub struct Setup {
     /// Steps of keyboard-interactive, over all attempts of a connection.
     pub steps: Vec<Step>,
     pub password: Option<&'static str>,
+    /// The user's public key.
+    pub authorized: Option<PublicKey>,
     pub grant_x11: bool,
     pub grant_exec: bool,
     pub grant_session: bool,
@@ -58,6 +60,7 @@ impl Default for Setup {
             banner: None,
             steps: vec![Step::Accept],
             password: None,
+            authorized: None,
             grant_x11: true,
             grant_exec: true,
             grant_session: true,
@@ -227,6 +230,12 @@ impl server::Handler for Handler {
 
     async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
         Ok(if self.setup.password == Some(password) { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        let authorized = self.setup.authorized.as_ref().map(PublicKey::key_data);
+        let sha1 = matches!(key.algorithm, Algorithm::Rsa { hash: None });
+        Ok(if authorized == Some(key.public_key.key_data()) && !sha1 { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_keyboard_interactive<'a>(
