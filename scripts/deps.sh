@@ -11,9 +11,12 @@ server=(openssh-server openssh-client xauth libpam-oath oathtool x11-common x11-
 # The client's side: X servers, and what looks at them as a user would.
 client=(xvfb xserver-xephyr xserver-xorg-core xserver-xorg-video-dummy x11-utils x11-apps xkb-data xdotool imagemagick
     at-spi2-core python3-pyatspi fonts-dejavu-core tmux)
+# Sound on both sides, and the user's files for local programs.
+services=(pulseaudio pulseaudio-utils pipewire pipewire-bin pipewire-pulse wireplumber alsa-utils libasound2-plugins
+    sshfs fuse3 libnss-systemd xdg-utils)
 system=(passwd util-linux procps iproute2)
 
-wanted=("${build[@]}" "${server[@]}" "${client[@]}" "${system[@]}")
+wanted=("${build[@]}" "${server[@]}" "${client[@]}" "${services[@]}" "${system[@]}")
 installed=" $(dpkg-query -W -f='${db:Status-Status}:${Package} ' "${wanted[@]}" 2>/dev/null || true)"
 missing=()
 for package in "${wanted[@]}"; do

@@ -50,6 +50,12 @@ pub enum FailureKind {
     LinkLost,
     /// The X server ended during the session.
     DisplayLost,
+    /// The session runs without sound. `detail` says why.
+    NoSound,
+    /// The session runs, and programs on this computer cannot be started from it. `detail` says why.
+    NoLocalApps,
+    /// Programs on this computer run without the user's home on the server. `detail` says why.
+    NoHome,
     /// A defect in LDM; `detail` is for its maintainers.
     Internal,
 }
@@ -104,6 +110,13 @@ impl FailureKind {
                 "The connection to the server {server} was lost, and the session has ended. Log in again."
             }
             Self::DisplayLost => "The display had to be restarted, and the session has ended. Log in again.",
+            Self::NoSound => "This session has no sound. Ask the administrator: {detail}",
+            Self::NoLocalApps => {
+                "Programs on this computer cannot be started from this session. Ask the administrator: {detail}"
+            }
+            Self::NoHome => {
+                "Programs on this computer cannot see your files. Save nothing in them, and ask the administrator: {detail}"
+            }
             Self::Internal => {
                 "Something went wrong in the login program. Try again, and tell the administrator: {detail}"
             }
@@ -133,6 +146,9 @@ impl FailureKind {
         Self::SessionLost,
         Self::LinkLost,
         Self::DisplayLost,
+        Self::NoSound,
+        Self::NoLocalApps,
+        Self::NoHome,
         Self::Internal,
     ];
 }

@@ -18,7 +18,7 @@ pub const PREFIX: usize = size_of::<u32>();
 pub enum FrameError {
     /// The peer announced or we were about to send a frame over the limit. Close the connection: the rest of the stream
     /// cannot be trusted.
-    #[error("a frame of {0} bytes is over the limit of {limit} bytes", limit = limits::FRAME)]
+    #[error("a frame of {0} bytes is over the limit")]
     TooLarge(usize),
     /// The bytes are not the JSON of a known message. Answer with an error, or close. The text names the place, never the content.
     #[error("not a known message (line {line}, column {column})")]
@@ -48,8 +48,12 @@ impl From<serde_json::Error> for FrameError {
 /// # Errors
 /// [`FrameError::TooLarge`] over [`limits::FRAME`].
 pub fn payload_len(prefix: [u8; PREFIX]) -> Result<usize, FrameError> {
+    payload_len_within(limits::FRAME, prefix)
+}
+
+fn payload_len_within(limit: usize, prefix: [u8; PREFIX]) -> Result<usize, FrameError> {
     let len = usize::try_from(u32::from_ne_bytes(prefix)).unwrap_or(usize::MAX);
-    if len > limits::FRAME { Err(FrameError::TooLarge(len)) } else { Ok(len) }
+    if len > limit { Err(FrameError::TooLarge(len)) } else { Ok(len) }
 }
 
 /// Reads one message from the payload of a frame.
@@ -57,13 +61,18 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameError> {
     Ok(serde_json::from_slice(payload)?)
 }
 
-/// One message as prefix and payload.
+/// One message as prefix and payload, of at most [`limits::FRAME`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    encode_within(limits::FRAME, message)
+}
+
+/// One message as prefix and payload, the payload of at most `limit` bytes.
+pub fn encode_within<T: Serialize>(limit: usize, message: &T) -> Result<Zeroizing<Vec<u8>>, FrameError> {
     // At its greatest size from the start: growing would leave unwiped copies of an answer behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(PREFIX + limits::FRAME));
+    let mut out = Zeroizing::new(Vec::with_capacity(PREFIX + limit));
     out.extend_from_slice(&[0; PREFIX]);
-    serde_json::to_writer(Bounded { out: &mut out }, message)
-        .map_err(|e| if e.is_io() { FrameError::TooLarge(limits::FRAME + 1) } else { e.into() })?;
+    serde_json::to_writer(Bounded { out: &mut out, limit }, message)
+        .map_err(|e| if e.is_io() { FrameError::TooLarge(limit + 1) } else { e.into() })?;
     let len = u32::try_from(out.len() - PREFIX).map_err(|_| FrameError::TooLarge(out.len()))?;
     for (to, from) in out.iter_mut().zip(len.to_ne_bytes()) {
         *to = from;
@@ -73,11 +82,12 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Zeroizing<Vec<u8>>, FrameErro
 
 struct Bounded<'a> {
     out: &'a mut Vec<u8>,
+    limit: usize,
 }
 
 impl Write for Bounded<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.out.len() + buf.len() > PREFIX + limits::FRAME {
+        if self.out.len() + buf.len() > PREFIX + self.limit {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.out.extend_from_slice(buf);
@@ -116,15 +126,27 @@ pub fn write<T: Serialize>(stream: &mut impl Write, message: &T) -> Result<(), F
 }
 
 /// Collects bytes as they arrive and gives whole messages: the non-blocking reader's side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    limit: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::with_limit(limits::FRAME)
+    }
 }
 
 impl Decoder {
-    /// A decoder with an empty buffer.
+    /// A decoder with an empty buffer, for frames of at most [`limits::FRAME`].
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A decoder for frames of at most `limit` bytes.
+    pub fn with_limit(limit: usize) -> Self {
+        Self { buffer: Vec::new(), limit }
     }
 
     /// Adds what was read. It never holds more than one frame and one read's worth of bytes if [`Decoder::next_message`] is
@@ -145,7 +167,7 @@ impl Decoder {
     /// [`FrameError::TooLarge`] as soon as the prefix is there: close the connection.
     pub fn next_message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else { return Ok(None) };
-        let len = payload_len(*prefix)?;
+        let len = payload_len_within(self.limit, *prefix)?;
         let Some(payload) = rest.get(..len) else { return Ok(None) };
         let message = decode(payload);
         let used = PREFIX + len;

@@ -98,6 +98,9 @@ pub struct Info {
     /// The Xsession script that will be used; `None`: sessions are started from a login shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xsession: Option<String>,
+    /// The user's runtime directory (`XDG_RUNTIME_DIR`), where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_dir: Option<String>,
     /// Load of the server.
     #[serde(default)]
     pub load: Load,
@@ -114,6 +117,7 @@ impl Info {
         self.languages.truncate(limits::LANGUAGES);
         self.language = self.language.filter(|l| is_locale(l));
         self.xsession = self.xsession.map(|x| text::sanitise_line(&x, limits::PROMPT));
+        self.runtime_dir = self.runtime_dir.filter(|dir| is_plain_path(dir));
         self
     }
 }
@@ -124,6 +128,15 @@ pub fn is_locale(name: &str) -> bool {
         && name.len() <= limits::LANGUAGE
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.@-".contains(c))
+}
+
+/// Whether `path` is absolute, short and of letters, digits and `/_.-` alone, with no `..` in it: what LDM itself names
+/// directories.
+pub fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= limits::PLAIN_PATH
+        && path.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c))
+        && path.split('/').all(|part| part != "..")
 }
 
 /// Load of a server.
@@ -164,6 +177,73 @@ pub struct SessionRequest {
     /// `LDM_DIRECTX`: the display to use instead of the one sshd forwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<DirectDisplay>,
+    /// Where the client's sound is; `None`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
+    /// Entries for the menu will follow (`menu`): the session is to look for them.
+    #[serde(default)]
+    pub menu: bool,
+    /// Addresses are to be opened on the client: `BROWSER` is `ltsp-open`.
+    #[serde(default)]
+    pub open_on_client: bool,
+}
+
+/// The forwarded sound endpoint, as the server has it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Sound {
+    /// A unix socket that sshd listens on.
+    Socket {
+        /// `DIRECTORY/ldm-RANDOM.sound`; the session moves it into its own directory `DIRECTORY/ldm-RANDOM`.
+        path: String,
+    },
+    /// A port of the server's loopback, which every user there can reach, and therefore a cookie.
+    Port {
+        /// On 127.0.0.1.
+        port: u16,
+        /// [`limits::SOUND_COOKIE`] bytes in hexadecimal. It goes through stdin, never over a command line.
+        cookie: String,
+    },
+}
+
+impl std::fmt::Debug for Sound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket { path } => f.debug_struct("Socket").field("path", path).finish(),
+            Self::Port { port, .. } => f.debug_struct("Port").field("port", port).finish_non_exhaustive(),
+        }
+    }
+}
+
+/// The server's record of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// Login name, as the server spells it.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Primary group.
+    pub group: Group,
+    /// Supplementary groups.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// Full name (the first field of GECOS).
+    #[serde(default)]
+    pub real_name: String,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    #[serde(default)]
+    pub shell: String,
+}
+
+/// A group of the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub gid: u32,
 }
 
 /// Facts about the client.
@@ -203,6 +283,12 @@ pub enum SessionEvent {
     Started {
         /// What was started.
         session: String,
+        /// Who runs it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserRecord>,
+        /// The session's own directory on the server (mode 0700), gone with it. Names the session to other commands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
     },
     /// It was not started.
     Refused {

@@ -3,12 +3,14 @@
 //! | module | between | wire |
 //! |---|---|---|
 //! | [`greetd`] | greeter and daemon, on the socket named by `GREETD_SOCK` | greetd IPC frames ([`frame`]) |
+//! | [`apps`] | X clients of the session, session worker, local session | JSON in X properties, frames |
 //! | [`helper`] | session worker and `ldm-server-helper`, on SSH exec channels | JSON lines |
 //!
 //! Nothing here does I/O of its own choosing, knows a path or trusts a peer: every reader takes its limit from
 //! [`limits`] and refuses before it allocates.
 #![forbid(unsafe_code)]
 
+pub mod apps;
 pub mod failure;
 pub mod frame;
 pub mod greetd;

@@ -39,3 +39,46 @@ pub const LOG_TAIL_LINES: usize = 5;
 
 /// One such line.
 pub const LOG_TAIL_LINE: usize = 300;
+
+/// One request for a local or remote application, as JSON in the queue property. An X request without the BIG-REQUESTS
+/// extension carries no more than 262,140 bytes.
+pub const APP_REQUEST: usize = 256 * 1024;
+
+/// The queue property as a whole. What is larger is thrown away unread.
+pub const APP_QUEUE: usize = 1024 * 1024;
+
+/// Words of an application's command line.
+pub const APP_WORDS: usize = 4096;
+
+/// Bytes of an application's command line in all.
+pub const APP_BYTES: usize = 128 * 1024;
+
+/// Variables that a request for an application may set.
+pub const APP_VARIABLES: usize = 32;
+
+/// One frame between session worker and the local session: a request with its frame around it.
+pub const LOCAL_FRAME: usize = APP_REQUEST + 4096;
+
+/// Lines of a local or remote application's standard error that are passed on.
+pub const APP_STDERR_LINES: usize = 10;
+
+/// Groups taken from a server's record of a user.
+pub const GROUPS: usize = 256;
+
+/// Cookie of PulseAudio's native protocol (its `PA_NATIVE_COOKIE_LENGTH`).
+pub const SOUND_COOKIE: usize = 256;
+
+/// Entries of the menu of local applications.
+pub const MENU_ENTRIES: usize = 512;
+
+/// One `.desktop` file of that menu.
+pub const MENU_ENTRY: usize = 64 * 1024;
+
+/// One icon of that menu.
+pub const MENU_ICON: usize = 256 * 1024;
+
+/// All of that menu.
+pub const MENU: usize = 16 * 1024 * 1024;
+
+/// A directory of LDM's own on the server, which must fit into a socket's address (`sun_path`, unix(7)) with a name in it.
+pub const PLAIN_PATH: usize = 80;

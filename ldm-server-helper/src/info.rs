@@ -19,6 +19,12 @@ pub fn collect(account: &Account, request: &InfoRequest) -> Info {
         sessions,
         language: languages::own(),
         xsession: xsession::choose(None).ok().flatten().map(|path| path.to_string_lossy().into_owned()),
+        runtime_dir: account
+            .runtime_dir
+            .as_ref()
+            .filter(|dir| dir.is_dir())
+            .and_then(|dir| dir.to_str())
+            .map(str::to_owned),
         load: load::now(),
         languages: listing.finish(),
     }

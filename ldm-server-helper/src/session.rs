@@ -234,6 +234,8 @@ impl Running {
     fn see_through(mut self, stdin: &mut File) {
         let started = request::write_line(&SessionEvent::Started {
             session: text::sanitise_line(&self.label, limits::SESSION_ID),
+            user: None,
+            directory: None,
         });
         // A client that is gone already ends the session like one that goes later.
         let status = started.ok().and_then(|()| self.wait(stdin));

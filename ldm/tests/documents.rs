@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
 fn every_key_is_explained_and_every_explained_key_is_read() {
     let upper = |text: &str| -> Vec<String> {
         text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .filter(|w| w.starts_with("LDM_") || w.starts_with("SSH_OVERRIDE"))
+            .filter(|w| w.starts_with("LDM_") || w.starts_with("SSH_") || keys::find(w).is_some())
             .map(str::to_owned)
             .collect()
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ldm_protocol::helper::{self, SessionEntry};
 
-use super::Config;
+use super::{Config, SoundDaemon};
 
 /// One key of the configuration.
 pub struct Key {
@@ -153,6 +153,104 @@ pub const KEYS: &[Key] = &[
         about: "User that holds the connection to the server.",
         set: |c, v| user(v).map(|v| c.worker_user = v),
     },
+    Key {
+        name: "SOUND",
+        takes: "True or False",
+        default: "True",
+        about: "Give the session the sound of this client. False: nothing is forwarded.",
+        set: |c, v| boolean(v).map(|v| c.sound = v),
+    },
+    Key {
+        name: "SOUND_DAEMON",
+        takes: "auto, pulseaudio, pipewire or path",
+        default: "auto",
+        about: "The sound daemon: one of the two, which is then started for each session; the socket of one that runs; or auto: the one that runs, else the one that is installed.",
+        set: |c, v| sound_daemon(v).map(|v| c.sound_daemon = v),
+    },
+    Key {
+        name: "VOLUME",
+        takes: "0 to 100",
+        default: "90",
+        about: "Volume of the speakers at the start of a session, in percent.",
+        set: |c, v| number_from(v, 0, 100).map(|v| c.volume = v),
+    },
+    Key {
+        name: "MIC_VOLUME",
+        takes: "0 to 100",
+        default: "40",
+        about: "Volume of the microphone at the start of a session, in percent.",
+        set: |c, v| number_from(v, 0, 100).map(|v| c.mic_volume = v),
+    },
+    Key {
+        name: "MICROPHONE",
+        takes: "True or False",
+        default: "True",
+        about: "Let the session record. False: it can only play.",
+        set: |c, v| boolean(v).map(|v| c.microphone = v),
+    },
+    Key {
+        name: "LOCAL_APPS",
+        takes: "True or False",
+        default: "False",
+        about: "Let sessions start programs on this client (ltsp-localapps).",
+        set: |c, v| boolean(v).map(|v| c.local_apps = v),
+    },
+    Key {
+        name: "LOCAL_APPS_WHITELIST",
+        takes: "program…",
+        default: "all programs",
+        about: "The programs that may be started so, separated by blanks: paths, or names to be found in the PATH.",
+        set: |c, v| words(v).map(|v| c.local_apps_whitelist = v),
+    },
+    Key {
+        name: "LOCAL_APPS_GROUPS",
+        takes: "group…",
+        default: "audio video",
+        about: "Groups of this client that a user of local programs gets where the server has them in a group of the same name; audio and video in any case.",
+        set: |c, v| groups(v).map(|v| c.local_apps_groups = v),
+    },
+    Key {
+        name: "LOCAL_APPS_EXTRAMOUNTS",
+        takes: "path…",
+        default: "none",
+        about: "Directories of the server, besides the home, that local programs see, separated by commas or blanks.",
+        set: |c, v| directories(v).map(|v| c.local_apps_extra_mounts = v),
+    },
+    Key {
+        name: "SSH_FOLLOW_SYMLINKS",
+        takes: "True or False",
+        default: "False for the home, True for other directories",
+        about: "Follow the server's symbolic links there instead of showing them.",
+        set: |c, v| boolean(v).map(|v| c.follow_symlinks = Some(v)),
+    },
+    Key {
+        name: "LOCAL_APPS_MENU",
+        takes: "True or False",
+        default: "False",
+        about: "Show the programs of this client in the session's menu.",
+        set: |c, v| boolean(v).map(|v| c.local_apps_menu = v),
+    },
+    Key {
+        name: "LOCAL_APPS_MENU_ITEMS",
+        takes: "name…",
+        default: "all programs",
+        about: "Which of them: base names of .desktop files, separated by commas or blanks.",
+        set: |c, v| menu_items(v).map(|v| c.local_apps_menu_items = v),
+    },
+    Key {
+        name: "LOCAL_APPS_OPEN",
+        takes: "command line",
+        default: "none",
+        about: "Open web addresses of the session on this client with this program, such as firefox; it also opens what ltsp-open hands over.",
+        set: |c, v| words(v).map(|v| c.local_apps_open = v),
+    },
+    Key {
+        name: "REMOTE_APPS",
+        takes: "True or False",
+        default: "False",
+        about: "Let programs on this client start programs in the session on the server (ltsp-remoteapps).",
+        set: |c, v| boolean(v).map(|v| c.remote_apps = v),
+    },
 ];
 
 /// The key of this name.
@@ -207,6 +305,43 @@ fn boolean(value: &str) -> Result<bool, String> {
 fn number(value: &str, least: u16, most: u16) -> Result<u16, String> {
     let out_of_range = || format!("“{value}” is no number from {least} to {most}");
     value.parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(out_of_range)
+}
+
+fn number_from(value: &str, least: u8, most: u8) -> Result<u8, String> {
+    number(value, least.into(), most.into()).map(|number| u8::try_from(number).unwrap_or(most))
+}
+
+/// Items separated by commas or blanks; those with blanks in them are quoted.
+fn list(value: &str) -> Result<Vec<String>, String> {
+    words(&value.replace(',', " "))
+}
+
+fn sound_daemon(value: &str) -> Result<SoundDaemon, String> {
+    match value {
+        "auto" => Ok(SoundDaemon::Auto),
+        // The original's names of it.
+        "pulseaudio" | "pulse" => Ok(SoundDaemon::PulseAudio),
+        "pipewire" => Ok(SoundDaemon::PipeWire),
+        path if path.starts_with('/') => absolute(path).map(SoundDaemon::Socket),
+        _ => Err(format!("“{value}” is none of auto, pulseaudio, pipewire and the path of a socket")),
+    }
+}
+
+fn groups(value: &str) -> Result<Vec<String>, String> {
+    list(value)?.iter().map(|name| user(name).map_err(|_| format!("“{name}” is no group name"))).collect()
+}
+
+fn directories(value: &str) -> Result<Vec<PathBuf>, String> {
+    list(value)?.iter().map(|path| absolute(path)).collect()
+}
+
+fn menu_items(value: &str) -> Result<Vec<String>, String> {
+    let name = |item: &String| {
+        let name = item.strip_suffix(".desktop").unwrap_or(item);
+        let good = SessionEntry::is_valid_id(name);
+        if good { Ok(name.to_owned()) } else { Err(format!("“{item}” is no base name of a .desktop file")) }
+    };
+    list(value)?.iter().map(name).collect()
 }
 
 fn text(value: &str) -> Result<String, String> {

@@ -16,8 +16,23 @@ pub use ini::Place;
 /// The file read when none is named; it may be missing.
 pub const DEFAULT_FILE: &str = "/etc/ldm/lts.conf";
 
+/// `SOUND_DAEMON`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SoundDaemon {
+    /// The one that runs, else PulseAudio, else PipeWire, whichever is installed.
+    #[default]
+    Auto,
+    /// PulseAudio, started for each session.
+    PulseAudio,
+    /// PipeWire with pipewire-pulse, started for each session.
+    PipeWire,
+    /// One that runs already, at this socket.
+    Socket(PathBuf),
+}
+
 /// Everything that can be configured, with the defaults of [`keys::KEYS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // that is what a file of switches is
 pub struct Config {
     /// `LDM_SERVER`.
     pub servers: Vec<String>,
@@ -55,6 +70,34 @@ pub struct Config {
     pub greeter_user: String,
     /// `LDM_WORKER_USER`.
     pub worker_user: String,
+    /// `SOUND`.
+    pub sound: bool,
+    /// `SOUND_DAEMON`.
+    pub sound_daemon: SoundDaemon,
+    /// `VOLUME`, in percent.
+    pub volume: u8,
+    /// `MIC_VOLUME`, in percent.
+    pub mic_volume: u8,
+    /// `MICROPHONE`.
+    pub microphone: bool,
+    /// `LOCAL_APPS`.
+    pub local_apps: bool,
+    /// `LOCAL_APPS_WHITELIST`; empty: all.
+    pub local_apps_whitelist: Vec<String>,
+    /// `LOCAL_APPS_GROUPS`.
+    pub local_apps_groups: Vec<String>,
+    /// `LOCAL_APPS_EXTRAMOUNTS`.
+    pub local_apps_extra_mounts: Vec<PathBuf>,
+    /// `SSH_FOLLOW_SYMLINKS`.
+    pub follow_symlinks: Option<bool>,
+    /// `LOCAL_APPS_MENU`.
+    pub local_apps_menu: bool,
+    /// `LOCAL_APPS_MENU_ITEMS`; empty: all.
+    pub local_apps_menu_items: Vec<String>,
+    /// `LOCAL_APPS_OPEN`; empty: nothing is opened here.
+    pub local_apps_open: Vec<String>,
+    /// `REMOTE_APPS`.
+    pub remote_apps: bool,
     /// Where each value that was set stands.
     places: Vec<(&'static str, Place)>,
 }
@@ -80,6 +123,20 @@ impl Default for Config {
             vt: None,
             greeter_user: "ldm-greeter".to_owned(),
             worker_user: "ldm".to_owned(),
+            sound: true,
+            sound_daemon: SoundDaemon::Auto,
+            volume: 90,
+            mic_volume: 40,
+            microphone: true,
+            local_apps: false,
+            local_apps_whitelist: Vec::new(),
+            local_apps_groups: vec!["audio".to_owned(), "video".to_owned()],
+            local_apps_extra_mounts: Vec::new(),
+            follow_symlinks: None,
+            local_apps_menu: false,
+            local_apps_menu_items: Vec::new(),
+            local_apps_open: Vec::new(),
+            remote_apps: false,
             places: Vec::new(),
         }
     }
@@ -202,7 +259,11 @@ mod tests {
              LDM_TRUST_FIRST_USE=yes\nLDM_SESSION=xfce\nLDM_FORCE_SESSION=icewm\nLDM_LANGUAGE=de_DE.UTF-8\n\
              LDM_FORCE_LANGUAGE=C\nLDM_XSESSION=/etc/X11/Xsession\nLDM_GREETER=tuigreet --time\nLDM_THEME=school\n\
              LDM_DIRECTX=Y\nLDM_LOGLEVEL=7\nLDM_SYSLOG=ON\nLDM_XSERVER=\"Xorg -config dummy.conf\"\nLDM_VT=7\n\
-             LDM_GREETER_USER=g\nLDM_WORKER_USER=w\n",
+             LDM_GREETER_USER=g\nLDM_WORKER_USER=w\nSOUND=no\nSOUND_DAEMON=/run/pulse/native\nVOLUME=70\n\
+             MIC_VOLUME=0\nMICROPHONE=False\nLOCAL_APPS=True\nLOCAL_APPS_WHITELIST=/usr/bin/firefox vlc\n\
+             LOCAL_APPS_GROUPS=audio, scanner\nLOCAL_APPS_EXTRAMOUNTS=/srv/a, \"/srv/b c\"\nSSH_FOLLOW_SYMLINKS=True\n\
+             LOCAL_APPS_MENU=True\nLOCAL_APPS_MENU_ITEMS=firefox.desktop,vlc\nLOCAL_APPS_OPEN=firefox --new-window\n\
+             REMOTE_APPS=True\n",
         );
         assert!(loaded.warnings.is_empty() && loaded.notes.is_empty());
         let mut config = loaded.config;
@@ -230,6 +291,20 @@ mod tests {
                 vt: Some(7),
                 greeter_user: "g".into(),
                 worker_user: "w".into(),
+                sound: false,
+                sound_daemon: SoundDaemon::Socket("/run/pulse/native".into()),
+                volume: 70,
+                mic_volume: 0,
+                microphone: false,
+                local_apps: true,
+                local_apps_whitelist: vec!["/usr/bin/firefox".into(), "vlc".into()],
+                local_apps_groups: vec!["audio".into(), "scanner".into()],
+                local_apps_extra_mounts: vec!["/srv/a".into(), "/srv/b c".into()],
+                follow_symlinks: Some(true),
+                local_apps_menu: true,
+                local_apps_menu_items: vec!["firefox".into(), "vlc".into()],
+                local_apps_open: vec!["firefox".into(), "--new-window".into()],
+                remote_apps: true,
                 places: Vec::new(),
             }
         );
@@ -320,6 +395,15 @@ mod tests {
             "LDM_XSERVER",
             "LDM_GREETER_USER",
             "LDM_WORKER_USER",
+            "SOUND",
+            "SOUND_DAEMON",
+            "VOLUME",
+            "MIC_VOLUME",
+            "MICROPHONE",
+            "LOCAL_APPS",
+            "LOCAL_APPS_GROUPS",
+            "LOCAL_APPS_MENU",
+            "REMOTE_APPS",
         ] {
             let key = keys::find(key).unwrap();
             (key.set)(&mut config, key.default).unwrap();

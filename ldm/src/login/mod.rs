@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::auth::Cancelled;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::sys;
-use crate::worker::protocol::{Connect, LocalDisplay, Start};
+use crate::worker::protocol::{Connect, LocalDisplay, Services, Start};
 use crate::worker::{Remote, RemoteSession};
 use private_dir::PrivateDir;
 use target::Target;
@@ -187,6 +187,7 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
             cookie: display.cookie().map(|cookie| *cookie.expose()),
         },
         direct: None,
+        services: Services::default(),
     };
     let session = remote.start(start).await?;
     Ok(Running { session, remote, display, _directory: directory })

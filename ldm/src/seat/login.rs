@@ -241,7 +241,7 @@ impl Seat {
                 }
             },
             Event::Sessions(info) => self.sessions_came(*info),
-            Event::Started => match self.state {
+            Event::Started { .. } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => self.state = State::InSession,
                 State::Stopping(_) | State::Failed { .. } => {}
                 _ => self.confused("a started session"),
@@ -251,6 +251,7 @@ impl Seat {
                 State::Stopping(_) | State::Failed { .. } => self.drop_worker(),
                 _ => self.confused("an ended session"),
             },
+            Event::Notice(failure) => self.report(failure.sanitised().to_string()),
             Event::Failed(failure) => self.worker_failed(failure),
         }
     }

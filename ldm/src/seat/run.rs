@@ -23,7 +23,7 @@ use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
+use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Services, Start};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -388,6 +388,7 @@ impl Driver {
             trust_first_use: config.trust_first_use.clone(),
             locale: config.force_language.clone().or(config.language.clone()).or_else(ours),
             want_info: config.force_session.is_none(),
+            want_sound: config.sound,
         }
     }
 
@@ -410,7 +411,16 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        self.tell_worker(Command::Start(Box::new(Start { session, remember, language, xsession, display, direct })));
+        let services = Services::default();
+        self.tell_worker(Command::Start(Box::new(Start {
+            session,
+            remember,
+            language,
+            xsession,
+            display,
+            direct,
+            services,
+        })));
     }
 
     /// Waits until every part has ended. Letting go of their queues tells them.

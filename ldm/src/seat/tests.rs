@@ -92,7 +92,7 @@ fn parse_worker(text: &str) -> protocol::Event {
             remembered: Some("icewm".into()),
             ..Info::default()
         })),
-        "started" => protocol::Event::Started,
+        "started" => protocol::Event::Started { user: None },
         "ended" => protocol::Event::Ended { status: 0 },
         "denied" => failed(FailureKind::Denied),
         "lost" => failed(FailureKind::ConnectionLost),

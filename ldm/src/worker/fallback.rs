@@ -77,7 +77,7 @@ impl Events {
         let line = line.strip_prefix("LDM ")?;
         let (event, rest) = line.split_once(' ').unwrap_or((line, ""));
         match event {
-            "started" => Some(SessionEvent::Started { session: rest.to_owned() }),
+            "started" => Some(SessionEvent::Started { session: rest.to_owned(), user: None, directory: None }),
             "refused" => {
                 let (reason, detail) = rest.split_once(' ').unwrap_or((rest, ""));
                 let reason = match reason {

@@ -149,7 +149,7 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
             None => Over::Quietly,
         }),
     };
-    tell(link, &Event::Started).await?;
+    tell(link, &Event::Started { user: None }).await?;
 
     let result = tokio::select! {
         result = session.ended() => Some(result),

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use ldm_protocol::greetd::AuthMessageType;
-use ldm_protocol::helper::{DirectDisplay, Info};
+use ldm_protocol::helper::{DirectDisplay, Info, UserRecord};
 use ldm_protocol::{Failure, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,8 @@ pub struct Connect {
     pub locale: Option<String>,
     /// Whether the session list is wanted (not when the session is forced): saves a round trip.
     pub want_info: bool,
+    /// Whether the session will have sound: its endpoint on the server is asked for ahead.
+    pub want_sound: bool,
 }
 
 /// What to start, and on which display.
@@ -65,6 +67,39 @@ pub struct Start {
     /// `LDM_DIRECTX`: give the session this display instead of forwarded channels. A name without host (`:7`) is completed
     /// with the address of this client that leads to the server.
     pub direct: Option<DirectDisplay>,
+    /// What the session gets besides its windows.
+    pub services: Services,
+}
+
+/// What a session gets besides its windows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Services {
+    /// `SOUND`.
+    pub sound: Option<Sound>,
+    /// `LOCAL_APPS`: a local session will be at the worker's second socket.
+    pub local_apps: bool,
+    /// `LOCAL_APPS_MENU`.
+    pub menu: Option<Menu>,
+    /// `LOCAL_APPS_OPEN` is set: addresses are opened here.
+    pub open: bool,
+    /// `REMOTE_APPS`.
+    pub remote_apps: bool,
+}
+
+/// The client's sound as the worker reaches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Socket of a daemon that speaks PulseAudio's native protocol. It need not be there yet.
+    pub socket: PathBuf,
+    /// Whether the session may record.
+    pub microphone: bool,
+}
+
+/// The menu of local applications.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Menu {
+    /// Base names of `.desktop` files; empty: all that there are.
+    pub items: Vec<String>,
 }
 
 /// The X display of this client, as the worker reaches it.
@@ -103,7 +138,12 @@ pub enum Event {
     /// What the server offers, sanitised.
     Sessions(Box<Info>),
     /// The session's command runs on the server.
-    Started,
+    Started {
+        /// The server's record of the user, as it came: whoever acts on it checks it. `None` where the server has no helper.
+        user: Option<Box<UserRecord>>,
+    },
+    /// Something is missing in the session that runs, and the user is to be told. The session goes on.
+    Notice(Failure),
     /// The session has ended normally, with this exit status.
     Ended {
         /// Exit status, or 128 + signal.

@@ -126,7 +126,7 @@ impl RemoteSession {
         let event = tokio::time::timeout(START_TIME, session.events.next()).await;
         let id = start.session.as_deref().unwrap_or_default();
         match event {
-            Ok(Some(SessionEvent::Started { session: what })) => {
+            Ok(Some(SessionEvent::Started { session: what, .. })) => {
                 tracing::info!(session = text::sanitise_line(&what, limits::SESSION_NAME), "the session runs");
                 Ok(Some(session))
             }
@@ -247,6 +247,9 @@ fn request(connection: &Connection, start: &Start) -> SessionRequest {
         xsession: start.xsession.clone(),
         client: client::facts(connection.local_address()),
         direct: start.direct.clone().map(|direct| reachable(direct, connection.local_address())),
+        sound: None,
+        menu: false,
+        open_on_client: start.services.open,
     }
 }
 
