@@ -105,6 +105,11 @@ pub fn end_user(uid: u32) {
     tracing::warn!(uid, "processes of a user who has logged out cannot be killed");
 }
 
+/// Whether any process runs as this user.
+pub fn has_processes(uid: u32) -> bool {
+    !processes_of(uid).is_empty()
+}
+
 /// The processes of a user that have not ended (proc_pid_status(5)).
 fn processes_of(uid: u32) -> Vec<i32> {
     let is_theirs = |pid: &i32| {
