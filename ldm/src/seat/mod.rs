@@ -98,6 +98,8 @@ pub enum Action {
     StartSession(Choice),
     /// Let go of the worker: it ends its connection and then itself.
     DropWorker,
+    /// Tell the user of the session that runs.
+    Announce(Failure),
     /// Something failed, for the log.
     Failed(String),
     /// Everything has ended; leave with this status.

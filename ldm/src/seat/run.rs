@@ -117,6 +117,7 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Notice,
 }
 
 struct Driver {
@@ -135,6 +136,8 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// One for each notice; dropping it closes the notice.
+    notices: Vec<oneshot::Sender<()>>,
 }
 
 impl Driver {
@@ -168,6 +171,7 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            notices: Vec::new(),
         };
         if driver.config.directx {
             tracing::warn!(
@@ -252,6 +256,7 @@ impl Driver {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(Event::WorkerExited(id)),
+            Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -279,7 +284,12 @@ impl Driver {
             Action::StartWorker(id) => self.start_worker(id),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
-            Action::DropWorker => self.to_worker = None,
+            Action::DropWorker => {
+                self.to_worker = None;
+                // They are about a session that is over.
+                self.notices.clear();
+            }
+            Action::Announce(failure) => self.announce(&failure),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -343,6 +353,23 @@ impl Driver {
             sys::end_strays().await;
             let _ = events.send(Input::Seat(Event::GreeterExited(why))).await;
         });
+    }
+
+    fn announce(&mut self, failure: &Failure) {
+        let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
+        match self.greeter.announce(failure, &display, &self.directory) {
+            Ok(mut child) => {
+                let (keep, ended) = oneshot::channel::<()>();
+                self.notices.push(keep);
+                self.spawn(Part::Notice, async move {
+                    tokio::select! {
+                        _ = child.wait() => {}
+                        _ = ended => {}
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "the user is not told"),
+        }
     }
 
     fn signal_greeter(&self, signal: Signal) {
@@ -425,8 +452,8 @@ impl Driver {
 
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display));
+        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, directory, notices, .. } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, notices));
         let all = async {
             loop {
                 tokio::select! {

@@ -98,6 +98,7 @@ fn parse_worker(text: &str) -> protocol::Event {
         "lost" => failed(FailureKind::ConnectionLost),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
+        "notice" => protocol::Event::Notice(Failure::new(FailureKind::NoSound)),
         "no-x11" => failed(FailureKind::NoX11),
         other => panic!("no worker event {other}"),
     }
@@ -126,6 +127,7 @@ fn show(action: &Action) -> String {
             format!("session {}{}", session(&c.session), if c.remember { " remember" } else { "" })
         }
         Action::DropWorker => "drop-worker".into(),
+        Action::Announce(failure) => format!("announce {:?}", failure.kind),
         Action::Failed(_) => "log".into(),
         Action::Exit(status) => format!("exit {status}"),
         Action::Reply(response) => match response {
