@@ -149,7 +149,10 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
             None => Over::Quietly,
         }),
     };
-    tell(link, &Event::Started { user: None }).await?;
+    tell(link, &Event::Started { user: session.user().cloned().map(Box::new) }).await?;
+    for notice in session.notices() {
+        tell(link, &Event::Notice(notice.clone())).await?;
+    }
 
     let result = tokio::select! {
         result = session.ended() => Some(result),

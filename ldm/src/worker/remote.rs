@@ -106,7 +106,7 @@ impl Remote {
     }
 
     /// Runs a command with this as all its input.
-    async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
+    pub(super) async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
         let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;
         // A command that has ended already shows in its output.
         let _ = exec.stdin.shutdown().await;
@@ -128,6 +128,26 @@ impl Remote {
         let session = RemoteSession::start_with_fallback(&self.connection, &start).await?;
         self.without_helper();
         Ok(session)
+    }
+
+    /// A channel to the server's SFTP (`draft-ietf-secsh-filexfer`), for the user's home.
+    ///
+    /// # Errors
+    /// [`FailureKind::NoHome`] where the server has none or no room for it.
+    pub async fn sftp(&self) -> Result<ssh::ByteStream, Failure> {
+        let no_home = |why: &str| Failure::new(FailureKind::NoHome).server(self.server()).detail(why);
+        self.connection.subsystem("sftp").await.map_err(|error| {
+            tracing::warn!(%error, "no SFTP");
+            match &error.reason {
+                Reason::NoSubsystem(_) => {
+                    no_home("The server's sshd has no SFTP: its sshd_config needs a line Subsystem sftp.")
+                }
+                Reason::NoSession(why) => {
+                    no_home(&format!("The server opens no channel for SFTP: {why} (MaxSessions)."))
+                }
+                _ => error.failure(),
+            }
+        })
     }
 
     /// Waits until the connection is lost.

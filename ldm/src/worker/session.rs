@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION, to_argument};
+use ldm_protocol::helper::{
+    DirectDisplay, Refusal, SessionEvent, SessionRequest, UserRecord, VERSION, is_plain_path, to_argument,
+};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -15,7 +17,7 @@ use super::lines::Lines;
 use super::protocol::Start;
 use super::remote::told;
 use super::{client, fallback};
-use crate::ssh::{Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request, X11Stream};
+use crate::ssh::{ByteStream, Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request};
 use crate::x11::{DisplayName, Forward, ForwardError};
 use crate::xauth::Cookie;
 
@@ -46,6 +48,9 @@ pub struct RemoteSession {
     server: String,
     /// Serves the session's X clients.
     clients: Option<JoinHandle<()>>,
+    user: Option<UserRecord>,
+    directory: Option<String>,
+    notices: Vec<Failure>,
 }
 
 /// What the two programs that start sessions say.
@@ -122,11 +127,16 @@ impl RemoteSession {
             outcome: exec.outcome,
             server,
             clients,
+            user: None,
+            directory: None,
+            notices: Vec::new(),
         };
         let event = tokio::time::timeout(START_TIME, session.events.next()).await;
         let id = start.session.as_deref().unwrap_or_default();
         match event {
-            Ok(Some(SessionEvent::Started { session: what, .. })) => {
+            Ok(Some(SessionEvent::Started { session: what, user, directory })) => {
+                session.user = user.filter(is_bounded);
+                session.directory = directory.filter(|directory| is_plain_path(directory));
                 tracing::info!(session = text::sanitise_line(&what, limits::SESSION_NAME), "the session runs");
                 Ok(Some(session))
             }
@@ -150,6 +160,22 @@ impl RemoteSession {
                 .failure(FailureKind::SessionFailed)
                 .detail(&format!("It did not start within {} s.", START_TIME.as_secs()))),
         }
+    }
+
+    /// The server's record of who runs the session, bounded but not checked; `None` where the server has no helper.
+    pub fn user(&self) -> Option<&UserRecord> {
+        self.user.as_ref()
+    }
+
+    /// The session's own directory on the server, which names the session to other commands there ([`is_plain_path`]); `None`
+    /// where the server has no helper.
+    pub fn directory(&self) -> Option<&str> {
+        self.directory.as_deref()
+    }
+
+    /// What is missing in the session that runs, for the user.
+    pub fn notices(&self) -> &[Failure] {
+        &self.notices
     }
 
     /// Waits for the session's end: its exit status, or what went wrong. May be dropped at any await, and called again.
@@ -238,6 +264,20 @@ impl Drop for RemoteSession {
     }
 }
 
+/// Whether it fits into a frame to the daemon, which the rest of it fills less than half.
+fn is_bounded(user: &UserRecord) -> bool {
+    let texts = [&user.name, &user.real_name, &user.home, &user.shell, &user.group.name];
+    let mut texts = texts.into_iter().chain(user.groups.iter().map(|group| &group.name));
+    let ok = user.groups.len() <= limits::GROUPS
+        && !texts.clone().any(|text| text.contains(char::is_control))
+        // In JSON a byte takes two at most.
+        && texts.try_fold(limits::FRAME / 4, |left, text| left.checked_sub(text.len())).is_some();
+    if !ok {
+        tracing::warn!("the server's record of the user cannot be used");
+    }
+    ok
+}
+
 fn request(connection: &Connection, start: &Start) -> SessionRequest {
     SessionRequest {
         version: VERSION,
@@ -278,7 +318,7 @@ fn forward(start: &Start) -> Result<(X11Request, JoinHandle<()>), Failure> {
 }
 
 /// Serves each X client in a task of its own. Ends all of them when it is dropped.
-async fn serve(forward: Forward, mut accepted: mpsc::Receiver<X11Stream>) {
+async fn serve(forward: Forward, mut accepted: mpsc::Receiver<ByteStream>) {
     let forward = Arc::new(forward);
     let mut clients = JoinSet::new();
     loop {
