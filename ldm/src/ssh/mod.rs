@@ -167,8 +167,11 @@ impl Connection {
     /// Opens the channel of the next [`Self::exec`] ahead of time, for instance while the user chooses a session: that saves
     /// the command a round trip. Whatever goes wrong here, `exec` will tell.
     pub async fn open_ahead(&self) {
-        if let Ok(channel) = self.open().await {
-            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare().is_none()
+            && let Ok(channel) = self.open().await
+        {
+            *spare() = Some(channel);
         }
     }
 

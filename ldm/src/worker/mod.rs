@@ -11,6 +11,7 @@ mod link;
 pub mod protocol;
 mod remote;
 mod session;
+mod sound;
 
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
@@ -163,6 +164,12 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
         },
     };
     let status = match result {
+        Some(Err(failure)) if failure.kind == FailureKind::SessionLost => {
+            // With its windows most of it goes.
+            drop(session);
+            remote.tidy().await;
+            return Err(failure.into());
+        }
         Some(result) => result?,
         None => session.end().await?,
     };
