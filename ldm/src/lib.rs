@@ -2,6 +2,7 @@
 //!
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
+pub mod audio;
 pub mod auth;
 pub mod config;
 pub mod display;
