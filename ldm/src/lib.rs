@@ -7,6 +7,7 @@ pub mod auth;
 pub mod config;
 pub mod display;
 pub mod greeter_link;
+pub mod local_session;
 pub mod localapps;
 pub mod log;
 pub mod login;
