@@ -19,6 +19,7 @@ pub mod info;
 pub mod languages;
 pub mod launch;
 pub mod load;
+pub mod localapp;
 pub mod processes;
 pub mod regular_file;
 pub mod request;

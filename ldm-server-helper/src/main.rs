@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ldm_protocol::helper::{InfoRequest, from_argument};
 use ldm_server_helper::account::Account;
 use ldm_server_helper::request::{self, note};
-use ldm_server_helper::{info, session};
+use ldm_server_helper::{info, localapp, session};
 
 const HELP: &str = "\
 Usage: ldm-server-helper COMMAND
@@ -16,6 +16,8 @@ LDM's helper on the server. It is run over SSH as the user who logs in, not by h
 Commands, each with its request as JSON on the input, or in base64url as argument:
   info       print what this server offers; needs no request
   session    run a session, and end it when the input ends
+and, in the session, with words instead:
+  localapp   start a program on the client: ltsp-localapps --help
 
 Options:
   --version  print the version
@@ -28,6 +30,9 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Some(words) = localapp::words(std::env::args_os()) {
+        return localapp::run(words);
+    }
     let mut args = std::env::args_os().skip(1);
     let command = args.next().unwrap_or_default();
     let command = command.to_string_lossy();
