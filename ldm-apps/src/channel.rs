@@ -31,7 +31,7 @@ const BLOCKED_TIME: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Answers to one request: a few lines. `GetProperty` counts in units of four bytes.
-const ANSWER_UNITS: u32 = 256 * 1024 / 4;
+const ANSWER_UNITS: u32 = 1024 * 1024 / 4;
 
 impl From<ConnectionError> for SubmitError {
     fn from(_: ConnectionError) -> Self {

@@ -3,8 +3,11 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod services;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Services, Start};
+use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -117,6 +120,7 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Local(u64),
 }
 
 struct Driver {
@@ -135,6 +139,9 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// Our end of the socket pair between the worker and a local session, until there is one.
+    local_end: Option<OwnedFd>,
+    stop_local: Option<oneshot::Sender<()>>,
 }
 
 impl Driver {
@@ -168,6 +175,8 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            local_end: None,
+            stop_local: None,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -199,6 +208,7 @@ impl Driver {
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
+            local_apps: config.local_apps,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -252,6 +262,7 @@ impl Driver {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(Event::WorkerExited(id)),
+            Part::Local(id) => Some(Event::LocalExited(id, why)),
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -279,7 +290,9 @@ impl Driver {
             Action::StartWorker(id) => self.start_worker(id),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
-            Action::DropWorker => self.to_worker = None,
+            Action::DropWorker => (self.to_worker, self.local_end) = (None, None),
+            Action::StartLocal(id, user) => self.start_local(id, user),
+            Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -361,7 +374,8 @@ impl Driver {
     fn start_worker(&mut self, id: u64) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let events = self.events.clone();
-        match Worker::start(id, &self.worker_account, self.config.log_level) {
+        let local = self.pair_for_local();
+        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
             Ok(worker) => {
                 self.to_worker = Some((id, commands));
                 self.spawn(Part::Worker(id), worker.serve(events, queue));
@@ -411,7 +425,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = Services::default();
+        let services = self.services();
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -425,8 +439,8 @@ impl Driver {
 
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display));
+        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, stop_local, directory, .. } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local));
         let all = async {
             loop {
                 tokio::select! {
