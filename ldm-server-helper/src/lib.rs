@@ -22,6 +22,7 @@ pub mod load;
 pub mod localapp;
 pub mod menu;
 pub mod menu_entry;
+pub mod open;
 pub mod processes;
 pub mod regular_file;
 pub mod remoteapp;

@@ -7,7 +7,7 @@ use ldm_protocol::helper::{InfoRequest, from_argument};
 use ldm_server_helper::account::Account;
 use ldm_server_helper::request::{self, note};
 use ldm_server_helper::session_directory::SessionDirectory;
-use ldm_server_helper::{info, localapp, menu, remoteapp, session};
+use ldm_server_helper::{info, localapp, menu, open, remoteapp, session};
 
 const HELP: &str = "\
 Usage: ldm-server-helper COMMAND
@@ -21,6 +21,7 @@ Commands, each with its request as JSON on the input, or in base64url as argumen
   remoteapp  run a program in a session
 and, in the session, with words instead:
   localapp   start a program on the client: ltsp-localapps --help
+  open       open a file or an address on the client: ltsp-open --help
 
 Options:
   --version  print the version
@@ -35,6 +36,9 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     if let Some(words) = localapp::words(std::env::args_os()) {
         return localapp::run(words);
+    }
+    if let Some(words) = open::words(std::env::args_os()) {
+        return open::run(words);
     }
     let mut args = std::env::args_os().skip(1);
     let command = args.next().unwrap_or_default();
