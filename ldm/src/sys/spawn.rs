@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::libc;
+use tokio::io::AsyncReadExt;
 
 use super::{Account, Child};
 
@@ -181,6 +182,24 @@ impl Spawn {
             Ok(inner) => Ok(Child::new(inner, name, own_group)),
             Err(source) => Err(SpawnError { program, source }),
         }
+    }
+
+    /// Runs it to its end and returns what it said on standard output, of which no more than `most` bytes are taken. Its
+    /// status must be 0. Dropped, it kills it.
+    pub async fn capture(self, most: usize) -> io::Result<String> {
+        let (name, own_group) = (self.log_name(), self.own_group);
+        let mut inner = self.output(Output::Log).start_inner()?;
+        let stdout = inner.stdout.take();
+        let mut child = Child::new(inner, name, own_group);
+        let mut text = Vec::new();
+        if let Some(stdout) = stdout {
+            stdout.take(most.try_into().unwrap_or(u64::MAX)).read_to_end(&mut text).await?;
+        }
+        let status = child.wait().await?;
+        if !status.success() {
+            return Err(io::Error::other(status.to_string()));
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     fn log_name(&self) -> String {
