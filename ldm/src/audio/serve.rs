@@ -163,3 +163,6 @@ async fn replies(
         to.write_all(&out).await?;
     }
 }
+
+#[cfg(test)]
+mod tests;
