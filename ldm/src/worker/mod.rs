@@ -11,6 +11,7 @@ mod link;
 pub mod protocol;
 mod remote;
 mod session;
+mod sound;
 
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
@@ -149,7 +150,10 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
             None => Over::Quietly,
         }),
     };
-    tell(link, &Event::Started { user: None }).await?;
+    tell(link, &Event::Started { user: session.user().cloned().map(Box::new) }).await?;
+    for notice in session.notices() {
+        tell(link, &Event::Notice(notice.clone())).await?;
+    }
 
     let result = tokio::select! {
         result = session.ended() => Some(result),
@@ -160,6 +164,12 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
         },
     };
     let status = match result {
+        Some(Err(failure)) if failure.kind == FailureKind::SessionLost => {
+            // With its windows most of it goes.
+            drop(session);
+            remote.tidy().await;
+            return Err(failure.into());
+        }
         Some(result) => result?,
         None => session.end().await?,
     };
