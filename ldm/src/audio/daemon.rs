@@ -344,7 +344,12 @@ impl Keeper {
 
     async fn pactl(&self, socket: &Path, args: &[&str]) -> io::Result<String> {
         let run = pactl(socket).args(args).account(&self.account).capture(LIST);
-        tokio::time::timeout(PACTL_TIME, run).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let said = tokio::time::timeout(PACTL_TIME, run).await.map_err(|_| io::ErrorKind::TimedOut)?;
+        let said = said.map_err(|error| error.source)?;
+        if said.status.success() {
+            return Ok(said.stdout);
+        }
+        Err(io::Error::other(ldm_protocol::text::sanitise_line(&said.stderr, 200)))
     }
 }
 
