@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::worker_link::Worker;
 use super::{Action, Choice, Event, Policy, Seat};
+use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
@@ -117,6 +118,7 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Sound,
 }
 
 struct Driver {
@@ -135,6 +137,8 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// Of the session that runs or begins.
+    sound: Option<Sound>,
 }
 
 impl Driver {
@@ -168,6 +172,7 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            sound: None,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -219,6 +224,8 @@ impl Driver {
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
                     self.tell_link(ToGreeter::Close);
+                } else if let Event::WorkerExited(_) = event {
+                    self.sound = None;
                 }
                 event
             }
@@ -251,7 +258,8 @@ impl Driver {
         match part {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
-            Part::Worker(id) => Some(Event::WorkerExited(id)),
+            Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
+            Part::Sound => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -411,7 +419,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = Services::default();
+        let services = Services { sound: self.start_sound(), ..Services::default() };
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -423,10 +431,36 @@ impl Driver {
         })));
     }
 
+    /// Sound for the session that begins, if there is to be any.
+    fn start_sound(&mut self) -> Option<protocol::Sound> {
+        let config = &self.config;
+        if !config.sound {
+            return None;
+        }
+        let settings = audio::Settings {
+            daemon: config.sound_daemon.clone(),
+            volume: Some((config.volume, config.mic_volume)),
+            microphone: config.microphone,
+            local: config.local_apps,
+        };
+        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
+            Ok((sound, task)) => {
+                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
+                self.sound = Some(sound);
+                self.spawn(Part::Sound, task);
+                Some(told)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the session gets no sound");
+                None
+            }
+        }
+    }
+
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display));
+        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, sound, directory, .. } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, sound));
         let all = async {
             loop {
                 tokio::select! {

@@ -25,6 +25,7 @@ use link::{Events, Link};
 use protocol::{Command, Connect, Event, Start};
 pub use remote::Remote;
 pub use session::RemoteSession;
+pub use sound::SoundLoop;
 
 use crate::sys;
 
