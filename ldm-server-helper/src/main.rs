@@ -19,6 +19,7 @@ Commands, each with its request as JSON on the input, or in base64url as argumen
   session    run a session, and end it when the input ends
   menu       put entries into the menu of the session of a directory
   remoteapp  run a program in a session
+  tidy       end and remove what sessions left whose helpers were killed; needs no request
 and, in the session, with words instead:
   localapp   start a program on the client: ltsp-localapps --help
   open       open a file or an address on the client: ltsp-open --help
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
             Ok(stdin) => ExitCode::from(if remoteapp::run(stdin) { 0 } else { REFUSED }),
             Err(error) => failed(&error),
         },
+        "tidy" => ExitCode::from(if session::tidy(&Account::from_env()) { 0 } else { REFUSED }),
         "--version" | "-V" => print(concat!("ldm-server-helper ", env!("CARGO_PKG_VERSION"), "\n")),
         "--help" | "-h" => print(HELP),
         "" => {

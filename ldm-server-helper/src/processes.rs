@@ -83,9 +83,9 @@ impl Marker {
         }
     }
 
-    /// Whether its helper is known to be dead.
-    pub fn is_over(&self) -> bool {
-        pid_namespace().is_ok_and(|namespace| Self::is_orphaned(&self.0, namespace))
+    /// Whether this is the marker of a session whose helper is known to be dead.
+    pub fn is_dead(value: &str) -> bool {
+        pid_namespace().is_ok_and(|namespace| Self::is_orphaned(value, namespace))
     }
 
     /// Whether the helper that made it can be known to be dead. Not from another pid namespace (a container that shares the

@@ -23,6 +23,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::account::is_program;
 use crate::error_log::ErrorLog;
+use crate::processes::Marker;
 use crate::request::{self, note};
 use crate::session_directory::SessionDirectory;
 use crate::{processes, sys};
@@ -158,7 +159,7 @@ struct Running {
 impl Running {
     fn start(request: &RemoteRequest) -> Result<Self, Refused> {
         let directory = SessionDirectory::open(&request.directory).map_err(|e| Refused(Refusal::Off, e.to_string()))?;
-        if directory.marker().is_over() {
+        if Marker::is_dead(directory.marker().as_str()) {
             return Err(Refused(Refusal::Off, "the session is over".to_owned()));
         }
         let session = directory.marker().helper();

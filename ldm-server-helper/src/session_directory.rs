@@ -5,14 +5,9 @@ use std::path::{Path, PathBuf};
 
 use ldm_protocol::helper::is_plain_path;
 
+use crate::directory::{TOKEN, TOKEN_SIZE};
 use crate::processes::Marker;
 use crate::regular_file;
-
-/// The file in it that holds the session's [`Marker`].
-pub const TOKEN: &str = "token";
-
-/// Longest such file.
-const TOKEN_SIZE: usize = 256;
 
 /// A name that is not that of a session's directory: the session is over, or the client is defective.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ldm::config::{self, Loaded, keys};
 use ldm::log::{self, Target};
-use ldm::{login, pam, remoteapp, seat, sys, worker};
+use ldm::{audio, login, pam, remoteapp, seat, sys, worker};
 
 /// Could not begin; the message says why.
 const FAILED: u8 = 1;
@@ -60,6 +60,14 @@ enum Command {
     /// Hold the connection of one login; started by the daemon.
     #[command(hide = true)]
     Worker,
+    /// Let programs of this client to its sound daemon; started by the daemon.
+    #[command(hide = true)]
+    SoundGuard {
+        daemon: PathBuf,
+        listen: PathBuf,
+        #[arg(long)]
+        no_microphone: bool,
+    },
     /// Run a greeter in a PAM session; started by the daemon.
     #[command(hide = true, name = pam::COMMAND)]
     GreeterSession {
@@ -89,6 +97,10 @@ fn main() -> ExitCode {
         Some(Command::Worker) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
             worker::run()
+        }
+        Some(Command::SoundGuard { daemon, listen, no_microphone }) => {
+            log::init(Target::Daemon, log_level().unwrap_or(6));
+            audio::guard_local_programs(daemon, &listen, !no_microphone)
         }
         Some(Command::GreeterSession { service, user, command }) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));

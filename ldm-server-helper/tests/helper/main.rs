@@ -6,4 +6,5 @@ mod harness;
 mod ending;
 mod info;
 mod remoteapp;
+mod services;
 mod session;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use ldm_protocol::apps::{Event, Program, Refusal, Word};
 use ldm_protocol::services::RemoteRequest;
-use ldm_server_helper::session_directory::TOKEN;
+use ldm_server_helper::directory::TOKEN;
 use nix::sys::signal::Signal;
 
 use crate::harness::{Lines, Running, Server};
