@@ -144,18 +144,18 @@ there; 124 no answer; 125 not started; 126 not allowed; 127 not installed.
     )
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text::sanitise_line(text, limits::LOG_TAIL_LINE)
 }
 
-fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn note(name: &str, message: &str) {
+pub(crate) fn note(name: &str, message: &str) {
     say(&format!("{name}: {message}"));
 }
 

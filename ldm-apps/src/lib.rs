@@ -7,6 +7,7 @@
 
 mod channel;
 pub mod command;
+pub mod open;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;

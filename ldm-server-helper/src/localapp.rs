@@ -12,9 +12,18 @@ const NAME: &str = "ltsp-localapps";
 /// The words of a local application's command line: what follows this program's name or its command `localapp`. `None`: it was
 /// started for something else.
 pub fn words(command_line: impl IntoIterator<Item = OsString>) -> Option<Vec<OsString>> {
+    words_of(NAME, "localapp", command_line)
+}
+
+/// The same for another name and command.
+pub(crate) fn words_of(
+    name: &str,
+    command: &str,
+    command_line: impl IntoIterator<Item = OsString>,
+) -> Option<Vec<OsString>> {
     let mut words: Vec<OsString> = command_line.into_iter().collect();
-    let called_so = Path::new(words.first()?).file_name() == Some(OsStr::new(NAME));
-    let named = words.get(1).is_some_and(|word| word == "localapp");
+    let called_so = Path::new(words.first()?).file_name() == Some(OsStr::new(name));
+    let named = words.get(1).is_some_and(|word| word == command);
     (called_so || named).then(|| words.split_off(if called_so { 1 } else { 2 }))
 }
 

@@ -12,6 +12,7 @@ pub mod localapps;
 pub mod log;
 pub mod login;
 pub mod pam;
+pub mod remoteapp;
 pub mod seat;
 pub mod ssh;
 pub mod sys;

@@ -20,6 +20,11 @@ impl SoundCookie {
         Ok(Self(bytes))
     }
 
+    /// The bytes as clients of libpulse read them from `PULSE_COOKIE`.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Hexadecimal, as it goes to the server's helper.
     pub fn to_hex(&self) -> Zeroizing<String> {
         let mut out = Zeroizing::new(String::with_capacity(COOKIE_LEN * 2));

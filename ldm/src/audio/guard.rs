@@ -284,3 +284,6 @@ impl Replies {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,12 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
                 let text = format!("the sound daemon at {} cannot be reached: {error}", socket.display());
                 return Err(io::Error::new(error.kind(), text));
             }
-            connected => return connected,
+            Ok(stream) => {
+                // PulseAudio knows us by our uid, which the kernel attaches to what we send: without this only if the daemon
+                // has asked for it by then, which it does a moment after it has taken the connection.
+                nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::PassCred, &true)?;
+                return Ok(stream);
+            }
         }
     }
 }
@@ -163,3 +168,6 @@ async fn replies(
         to.write_all(&out).await?;
     }
 }
+
+#[cfg(test)]
+mod tests;

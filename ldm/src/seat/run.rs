@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::worker_link::Worker;
 use super::{Action, Choice, Event, Policy, Seat};
+use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
@@ -121,6 +122,7 @@ enum Part {
     Socket,
     Worker(u64),
     Local(u64),
+    Sound,
 }
 
 struct Driver {
@@ -142,6 +144,8 @@ struct Driver {
     /// Our end of the socket pair between the worker and a local session, until there is one.
     local_end: Option<OwnedFd>,
     stop_local: Option<oneshot::Sender<()>>,
+    /// Of the session that runs or begins.
+    sound: Option<Sound>,
 }
 
 impl Driver {
@@ -177,6 +181,7 @@ impl Driver {
             to_worker: None,
             local_end: None,
             stop_local: None,
+            sound: None,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -229,6 +234,8 @@ impl Driver {
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
                     self.tell_link(ToGreeter::Close);
+                } else if let Event::WorkerExited(_) = event {
+                    self.sound = None;
                 }
                 event
             }
@@ -261,8 +268,9 @@ impl Driver {
         match part {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
-            Part::Worker(id) => Some(Event::WorkerExited(id)),
+            Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, why)),
+            Part::Sound => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -425,7 +433,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = self.services();
+        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -437,10 +445,38 @@ impl Driver {
         })));
     }
 
+    /// Sound for the session that begins, if there is to be any.
+    fn start_sound(&mut self) -> Option<protocol::Sound> {
+        let config = &self.config;
+        if !config.sound {
+            return None;
+        }
+        let settings = audio::Settings {
+            daemon: config.sound_daemon.clone(),
+            volume: Some((config.volume, config.mic_volume)),
+            microphone: config.microphone,
+            local: config.local_apps,
+        };
+        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
+            Ok((sound, task)) => {
+                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
+                self.sound = Some(sound);
+                self.spawn(Part::Sound, task);
+                Some(told)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the session gets no sound");
+                None
+            }
+        }
+    }
+
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, stop_local, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local));
+        let Self {
+            events, mut tasks, to_link, to_worker, to_greeter, stop_display, stop_local, sound, directory, ..
+        } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound));
         let all = async {
             loop {
                 tokio::select! {

@@ -249,6 +249,30 @@ impl Connection {
         self.explained(result).await
     }
 
+    /// Connects to a unix socket of the server (`direct-streamlocal@openssh.com`).
+    ///
+    /// # Errors
+    /// [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn dial_socket(&self, path: &str) -> Result<ByteStream, SshError> {
+        let channel = self.handle.channel_open_direct_streamlocal(path).await;
+        self.dialled(channel).await
+    }
+
+    /// Connects to a port of the server's loopback (RFC 4254 section 7.2).
+    ///
+    /// # Errors
+    /// [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn dial_port(&self, port: u16) -> Result<ByteStream, SshError> {
+        let to = forward::LOOPBACK;
+        let channel = self.handle.channel_open_direct_tcpip(to, port.into(), to, 0).await;
+        self.dialled(channel).await
+    }
+
+    async fn dialled(&self, channel: Result<Channel<Msg>, russh::Error>) -> Result<ByteStream, SshError> {
+        let result = channel.map(|channel| ByteStream::new(channel, &self.shared, None));
+        self.explained(result.map_err(|error| not_opened(&error))).await
+    }
+
     /// Asks the server to listen at a unix socket of this path. What connects to it comes through `streams`; dropping the
     /// receiver refuses all further ones. One place is listened at at a time. Returns whether it does; why not is in its log.
     pub async fn listen_socket(&self, path: &str, streams: mpsc::Sender<ByteStream>) -> bool {

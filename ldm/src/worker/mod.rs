@@ -28,6 +28,7 @@ use protocol::{Command, Connect, Event, Start};
 pub use remote::Remote;
 use services::Wanted;
 pub use session::RemoteSession;
+pub use sound::SoundLoop;
 
 use crate::{localapps, sys};
 

@@ -10,7 +10,7 @@ use super::fallback;
 use super::lines::Lines;
 use super::protocol::{Connect, Start};
 use super::session::RemoteSession;
-use super::sound::Listening;
+use super::sound::{Listening, SoundLoop};
 use crate::auth::Conversation;
 use crate::ssh::{self, Connection, Exec, HostKeyPolicy, Reason, SshError, Target};
 
@@ -122,6 +122,11 @@ impl Remote {
         Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
     }
 
+    /// Runs a command; its input is to follow.
+    pub(super) async fn exec(&self, command: &str) -> Result<Exec, Failure> {
+        self.connection.exec(command, None).await.map_err(told)
+    }
+
     /// Runs a command with this as all its input.
     pub(super) async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
         let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;
@@ -208,6 +213,29 @@ impl Remote {
                 _ => error.failure(),
             }
         })
+    }
+
+    /// Lets sound go to the server and back. It ends with the value that is returned; then [`Self::end_sound_loop`].
+    ///
+    /// # Errors
+    /// [`FailureKind::NoSound`] where the server forwards neither sockets nor ports.
+    pub async fn begin_sound_loop(&self, sound: &super::protocol::Sound) -> Result<SoundLoop, Failure> {
+        SoundLoop::begin(&self.connection, self.runtime_dir.as_deref(), sound).await
+    }
+
+    /// Connects to it on the server, as a session's program does.
+    pub async fn dial_sound(&self, sound: &SoundLoop) -> Result<ssh::ByteStream, Failure> {
+        sound.dial(&self.connection).await.map_err(told)
+    }
+
+    /// Removes what it left on the server.
+    pub async fn end_sound_loop(&self, sound: SoundLoop) {
+        self.connection.stop_listening().await;
+        if let Some(path) = sound.leftover()
+            && let Ok(exec) = self.run(&format!("rm -f {path}"), &[]).await
+        {
+            exec.wait().await;
+        }
     }
 
     /// Waits until the connection is lost.

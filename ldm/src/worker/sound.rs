@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::protocol::Sound;
 use super::session::serve_each;
 use crate::audio::{self, Endpoint, SoundCookie};
-use crate::ssh::{ByteStream, Connection};
+use crate::ssh::{self, ByteStream, Connection};
 
 /// Connections that wait to be served.
 const QUEUE: usize = 16;
@@ -84,6 +84,53 @@ impl Listening {
                 }
             }
         }))
+    }
+}
+
+/// Sound that goes to the server and comes back, with no session in between: what `ldm sound-test` measures.
+#[derive(Debug)]
+pub struct SoundLoop {
+    place: helper::Sound,
+    /// What clients must show, if anything.
+    pub cookie: Option<SoundCookie>,
+    task: JoinHandle<()>,
+}
+
+impl SoundLoop {
+    pub(super) async fn begin(
+        connection: &Connection,
+        directory: Option<&str>,
+        sound: &Sound,
+    ) -> Result<Self, Failure> {
+        let listening = Listening::ask(connection, directory).await?;
+        let place = listening.request();
+        let cookie = match &listening.place {
+            Place::Socket(_) => None,
+            Place::Port(_, cookie) => Some(cookie.clone()),
+        };
+        Ok(Self { place, cookie, task: listening.serve(sound) })
+    }
+
+    /// Connects to it on the server, as a session's program does.
+    pub(super) async fn dial(&self, connection: &Connection) -> Result<ByteStream, ssh::SshError> {
+        match &self.place {
+            helper::Sound::Socket { path } => connection.dial_socket(path).await,
+            helper::Sound::Port { port, .. } => connection.dial_port(*port).await,
+        }
+    }
+
+    /// What is left on the server: sshd does not remove its sockets.
+    pub(super) fn leftover(&self) -> Option<&str> {
+        match &self.place {
+            helper::Sound::Socket { path } => Some(path),
+            helper::Sound::Port { .. } => None,
+        }
+    }
+}
+
+impl Drop for SoundLoop {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
