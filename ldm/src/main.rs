@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ldm::config::{self, Loaded, keys};
 use ldm::log::{self, Target};
-use ldm::{login, pam, seat, sys, worker};
+use ldm::{audio, login, pam, remoteapp, seat, sys, worker};
 
 /// Could not begin; the message says why.
 const FAILED: u8 = 1;
@@ -45,9 +45,29 @@ struct Arguments {
 enum Command {
     /// Log in from this terminal and show the session on the current display.
     Login(login::Args),
+    /// From a program on this client: start a program in the session (ltsp-remoteapps).
+    #[command(name = remoteapp::COMMAND, disable_help_flag = true)]
+    RemoteApp {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+        words: Vec<OsString>,
+    },
+    /// Open a file or an address on the other side (ltsp-open).
+    #[command(name = remoteapp::OPEN_COMMAND, disable_help_flag = true)]
+    Open {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE|ADDRESS")]
+        words: Vec<OsString>,
+    },
     /// Hold the connection of one login; started by the daemon.
     #[command(hide = true)]
     Worker,
+    /// Let programs of this client to its sound daemon; started by the daemon.
+    #[command(hide = true)]
+    SoundGuard {
+        daemon: PathBuf,
+        listen: PathBuf,
+        #[arg(long)]
+        no_microphone: bool,
+    },
     /// Run a greeter in a PAM session; started by the daemon.
     #[command(hide = true, name = pam::COMMAND)]
     GreeterSession {
@@ -59,6 +79,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = remoteapp::by_name(std::env::args_os()) {
+        return status;
+    }
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Login(args)) => {
@@ -69,9 +92,15 @@ fn main() -> ExitCode {
             }
             login::run(&args)
         }
+        Some(Command::RemoteApp { words }) => remoteapp::run(words),
+        Some(Command::Open { words }) => remoteapp::open(words),
         Some(Command::Worker) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
             worker::run()
+        }
+        Some(Command::SoundGuard { daemon, listen, no_microphone }) => {
+            log::init(Target::Daemon, log_level().unwrap_or(6));
+            audio::guard_local_programs(daemon, &listen, !no_microphone)
         }
         Some(Command::GreeterSession { service, user, command }) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));

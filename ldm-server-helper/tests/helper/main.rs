@@ -5,4 +5,6 @@ mod harness;
 
 mod ending;
 mod info;
+mod remoteapp;
+mod services;
 mod session;

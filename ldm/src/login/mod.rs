@@ -153,6 +153,10 @@ async fn login(args: &Args) -> Result<i32, LoginError> {
             () = interrupts.next() => return Err(LoginError::Cancelled),
         }
     };
+    if result.as_ref().is_err_and(|failure| failure.kind == FailureKind::SessionLost) {
+        drop(running.session);
+        running.remote.tidy().await;
+    }
     running.remote.close().await;
     running.display.stop().await;
     Ok(result?)

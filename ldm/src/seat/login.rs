@@ -241,8 +241,11 @@ impl Seat {
                 }
             },
             Event::Sessions(info) => self.sessions_came(*info),
-            Event::Started { .. } => match self.state {
-                State::StartingSession(Starting::Asked { .. }) => self.state = State::InSession,
+            Event::Started { user } => match self.state {
+                State::StartingSession(Starting::Asked { .. }) => {
+                    self.state = State::InSession;
+                    self.start_local(user);
+                }
                 State::Stopping(_) | State::Failed { .. } => {}
                 _ => self.confused("a started session"),
             },

@@ -3,8 +3,11 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod services;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,12 +21,13 @@ use tokio::time::Instant;
 
 use super::worker_link::Worker;
 use super::{Action, Choice, Event, Policy, Seat};
+use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Services, Start};
+use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -118,6 +122,8 @@ enum Part {
     Socket,
     Worker(u64),
     Notice,
+    Local(u64),
+    Sound,
 }
 
 struct Driver {
@@ -138,6 +144,11 @@ struct Driver {
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
     /// One for each notice; dropping it closes the notice.
     notices: Vec<oneshot::Sender<()>>,
+    /// Our end of the socket pair between the worker and a local session, until there is one.
+    local_end: Option<OwnedFd>,
+    stop_local: Option<oneshot::Sender<()>>,
+    /// Of the session that runs or begins.
+    sound: Option<Sound>,
 }
 
 impl Driver {
@@ -172,6 +183,9 @@ impl Driver {
             to_greeter: None,
             to_worker: None,
             notices: Vec::new(),
+            local_end: None,
+            stop_local: None,
+            sound: None,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -203,6 +217,7 @@ impl Driver {
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
+            local_apps: config.local_apps,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -223,6 +238,8 @@ impl Driver {
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
                     self.tell_link(ToGreeter::Close);
+                } else if let Event::WorkerExited(_) = event {
+                    self.sound = None;
                 }
                 event
             }
@@ -255,8 +272,9 @@ impl Driver {
         match part {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
-            Part::Worker(id) => Some(Event::WorkerExited(id)),
-            Part::Notice => None,
+            Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
+            Part::Local(id) => Some(Event::LocalExited(id, why)),
+            Part::Sound | Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -285,11 +303,13 @@ impl Driver {
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => {
-                self.to_worker = None;
+                (self.to_worker, self.local_end) = (None, None);
                 // They are about a session that is over.
                 self.notices.clear();
             }
             Action::Announce(failure) => self.announce(&failure),
+            Action::StartLocal(id, user) => self.start_local(id, user),
+            Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -388,7 +408,8 @@ impl Driver {
     fn start_worker(&mut self, id: u64) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let events = self.events.clone();
-        match Worker::start(id, &self.worker_account, self.config.log_level) {
+        let local = self.pair_for_local();
+        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
             Ok(worker) => {
                 self.to_worker = Some((id, commands));
                 self.spawn(Part::Worker(id), worker.serve(events, queue));
@@ -438,7 +459,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = Services::default();
+        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -450,10 +471,49 @@ impl Driver {
         })));
     }
 
+    /// Sound for the session that begins, if there is to be any.
+    fn start_sound(&mut self) -> Option<protocol::Sound> {
+        let config = &self.config;
+        if !config.sound {
+            return None;
+        }
+        let settings = audio::Settings {
+            daemon: config.sound_daemon.clone(),
+            volume: Some((config.volume, config.mic_volume)),
+            microphone: config.microphone,
+            local: config.local_apps,
+        };
+        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
+            Ok((sound, task)) => {
+                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
+                self.sound = Some(sound);
+                self.spawn(Part::Sound, task);
+                Some(told)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the session gets no sound");
+                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
+                None
+            }
+        }
+    }
+
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, directory, notices, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, notices));
+        let Self {
+            events,
+            mut tasks,
+            to_link,
+            to_worker,
+            to_greeter,
+            stop_display,
+            stop_local,
+            sound,
+            directory,
+            notices,
+            ..
+        } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
         let all = async {
             loop {
                 tokio::select! {

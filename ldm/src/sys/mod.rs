@@ -16,7 +16,7 @@ use nix::libc;
 
 pub use account::{Account, AccountError};
 pub use child::Child;
-pub use spawn::{Output, Spawn, SpawnError};
+pub use spawn::{Captured, Output, Spawn, SpawnError};
 pub use strays::{adopt_orphans, end_strays};
 
 /// Where this program is, whatever has happened to its path since it started.

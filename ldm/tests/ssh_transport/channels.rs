@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ldm::ssh::{ExitStatus, MAX_X11_CHANNELS, Reason, Target, X11Request, X11Stream, connect};
+use ldm::ssh::{ByteStream, ExitStatus, MAX_X11_CHANNELS, Reason, Target, X11Request, connect};
 use russh::server::Handle;
 use russh::{ChannelOpenFailure, Sig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::server::{Script, Seen, Server, Setup, within};
 
-fn x11(capacity: usize) -> (X11Request, mpsc::Receiver<X11Stream>) {
+fn x11(capacity: usize) -> (X11Request, mpsc::Receiver<ByteStream>) {
     let (streams, receiver) = mpsc::channel(capacity);
     (X11Request { fake_cookie: *b"0123456789abcde\xff", screen: 1, streams }, receiver)
 }
