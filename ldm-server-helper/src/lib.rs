@@ -12,6 +12,7 @@
 pub mod account;
 pub mod command_line;
 pub mod desktop_entry;
+pub mod directory;
 pub mod dmrc;
 pub mod environment;
 pub mod error_log;
@@ -24,6 +25,8 @@ pub mod regular_file;
 pub mod request;
 pub mod session;
 pub mod sessions;
+pub mod sound;
 mod sys;
+pub mod user;
 pub mod xauthority;
 pub mod xsession;

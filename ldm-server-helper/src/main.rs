@@ -16,6 +16,7 @@ LDM's helper on the server. It is run over SSH as the user who logs in, not by h
 Commands, each with its request as JSON on the input, or in base64url as argument:
   info       print what this server offers; needs no request
   session    run a session, and end it when the input ends
+  tidy       end and remove what sessions left whose helpers were killed; needs no request
 
 Options:
   --version  print the version
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             Ok(stdin) => ExitCode::from(if session::run(&Account::from_env(), argument, stdin) { 0 } else { REFUSED }),
             Err(error) => failed(&error),
         },
+        "tidy" => ExitCode::from(if session::tidy(&Account::from_env()) { 0 } else { REFUSED }),
         "--version" | "-V" => print(concat!("ldm-server-helper ", env!("CARGO_PKG_VERSION"), "\n")),
         "--help" | "-h" => print(HELP),
         "" => {

@@ -66,6 +66,11 @@ impl Marker {
         &self.0
     }
 
+    /// Whether this is the marker of a session whose helper is known to be dead.
+    pub fn is_dead(value: &str) -> bool {
+        pid_namespace().is_ok_and(|namespace| Self::is_orphaned(value, namespace))
+    }
+
     /// Whether the helper that made it can be known to be dead. Not from another pid namespace (a container that shares the
     /// user's home), where its id means nothing.
     fn is_orphaned(value: &str, namespace: u64) -> bool {

@@ -5,4 +5,5 @@ mod harness;
 
 mod ending;
 mod info;
+mod services;
 mod session;
