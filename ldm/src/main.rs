@@ -57,6 +57,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE|ADDRESS")]
         words: Vec<OsString>,
     },
+    /// Play and record a tone, as a session does, and say what was measured.
+    SoundTest(login::sound_test::Args),
     /// Hold the connection of one login; started by the daemon.
     #[command(hide = true)]
     Worker,
@@ -94,6 +96,10 @@ fn main() -> ExitCode {
         }
         Some(Command::RemoteApp { words }) => remoteapp::run(words),
         Some(Command::Open { words }) => remoteapp::open(words),
+        Some(Command::SoundTest(args)) => {
+            log::init(Target::Stderr, log_level().unwrap_or(4));
+            login::sound_test::run(&args)
+        }
         Some(Command::Worker) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
             worker::run()
