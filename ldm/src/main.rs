@@ -45,6 +45,8 @@ struct Arguments {
 enum Command {
     /// Log in from this terminal and show the session on the current display.
     Login(login::Args),
+    /// Play and record a tone, as a session does, and say what was measured.
+    SoundTest(login::sound_test::Args),
     /// Hold the connection of one login; started by the daemon.
     #[command(hide = true)]
     Worker,
@@ -76,6 +78,10 @@ fn main() -> ExitCode {
                 tracing::warn!(%error, "the display will take forwarded clients for local ones, which can hang it");
             }
             login::run(&args)
+        }
+        Some(Command::SoundTest(args)) => {
+            log::init(Target::Stderr, log_level().unwrap_or(4));
+            login::sound_test::run(&args)
         }
         Some(Command::Worker) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
