@@ -2,31 +2,27 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use ldm_protocol::apps::{Event, Program, Refusal, Word};
+use ldm_protocol::helper::SessionEvent;
 use ldm_protocol::services::RemoteRequest;
-use ldm_server_helper::directory::TOKEN;
 use nix::sys::signal::Signal;
 
 use crate::harness::{Lines, Running, Server};
 
 /// A session that runs until its input ends, and the reports of it and its programs.
 fn session(server: &Server) -> (Running, Lines, String) {
-    server.session("x", "echo \"token $LDM_SESSION_TOKEN\" >>\"$REPORTS\"\nwhile :; do sleep 1000; done");
+    server.session("x", "echo up >>\"$REPORTS\"\nwhile :; do sleep 1000; done");
     let reports = server.reports();
     // /etc/profile sets a PATH of its own.
     fs::write(server.home(".profile"), format!("PATH={}:$PATH\n", server.path("bin").display())).unwrap();
     let mut command = server.command("session");
     command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/bus").env("PULSE_SERVER", "unix:/run/pulse");
     let running = Server::start_command(command, &server.request("x"));
-    running.started();
-    let directory = server.path("s");
-    fs::create_dir(&directory).unwrap();
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
-    fs::write(directory.join(TOKEN), reports.value("token ")).unwrap();
-    (running, reports, directory.to_str().unwrap().to_owned())
+    let SessionEvent::Started { directory: Some(directory), .. } = running.event() else { panic!("not started") };
+    reports.value("up");
+    (running, reports, directory)
 }
 
 fn program(words: &[&str]) -> Program {
@@ -97,7 +93,7 @@ fn what_cannot_be_started_is_refused() {
     for word in ["no-such-program", "/no/such/program", "/etc/passwd", "./x"] {
         assert_eq!(refusal(&asked(&directory, program(&[word]))), (Refusal::NotFound, word));
     }
-    for other in ["/", "/tmp", "/no/such", "relative", &format!("{directory}/../s")] {
+    for other in ["/", "/tmp", "/no/such", "relative", &format!("{directory}/..")] {
         assert_eq!(refusal(&asked(other, program(&["true"]))).0, Refusal::Off, "{other}");
     }
     assert_eq!(refusal(&asked(&directory, program(&[]))).0, Refusal::BadRequest);
