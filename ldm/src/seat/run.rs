@@ -25,6 +25,7 @@ use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
+use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
 use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
@@ -157,6 +158,7 @@ impl Driver {
         let directory = Directory::make(&greeter_account)?;
         directory.publish(&[])?;
         prepare_first_use(&config, &worker_account);
+        local_session::sweep(directory.base());
         let link = Link::listen(&directory.socket(), &greeter_account)?;
         let (events, inputs) = mpsc::channel(QUEUE);
         let (to_link, link_commands) = mpsc::channel(COMMANDS);
@@ -428,13 +430,12 @@ impl Driver {
 
     fn connect(&self) -> Connect {
         let config = &self.config;
-        let ours = || std::env::var("LANG").ok().filter(|l| ldm_protocol::helper::is_locale(l));
         Connect {
             servers: config.servers.clone(),
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(ours),
+            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
             want_info: config.force_session.is_none(),
             want_sound: config.sound,
         }
@@ -574,6 +575,11 @@ async fn serve_display(
             "stopped".to_owned()
         }
     }
+}
+
+/// The language of this client.
+fn own_language() -> Option<String> {
+    std::env::var("LANG").ok().filter(|language| ldm_protocol::helper::is_locale(language))
 }
 
 /// The X authority file of whoever started us (Xau(3)).
