@@ -227,9 +227,12 @@ impl Spawn {
 
     async fn capture_inner(self, most: usize) -> io::Result<Captured> {
         let (name, own_group) = (self.log_name(), self.own_group);
-        let mut inner = self.output(Output::Log).start_inner()?;
-        let (out, err) = (inner.stdout.take(), inner.stderr.take());
-        let mut child = Child::new(inner, name, own_group);
+        let (mut child, out, err) = {
+            let _starting = super::strays::starting();
+            let mut inner = self.output(Output::Log).start_inner()?;
+            let (out, err) = (inner.stdout.take(), inner.stderr.take());
+            (Child::new(inner, name, own_group, false, false), out, err)
+        };
         let (stdout, stderr) = tokio::join!(read_some(out, most), read_some(err, most));
         Ok(Captured { stdout: stdout?, stderr: stderr?, status: child.wait().await? })
     }
