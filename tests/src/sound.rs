@@ -38,9 +38,11 @@ pub fn sweep(from: f64, to: f64, seconds: f64) -> Vec<i16> {
         .collect()
 }
 
-/// As a file that the user may read.
+/// As a file that every user may read. Half a second of silence goes before it: what a null sink plays in the first moment of a
+/// stream is not all in a recording of its monitor.
 pub fn write(path: &Path, samples: &[i16]) -> Result<()> {
-    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let silence = std::iter::repeat_n(&0, RATE as usize / 2);
+    let bytes: Vec<u8> = silence.chain(samples).flat_map(|sample| sample.to_le_bytes()).collect();
     fs::write(path, bytes)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
     Ok(())
