@@ -9,7 +9,7 @@ mod channel;
 pub mod command;
 pub mod open;
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use ldm_protocol::apps::{self, Event, Program};
@@ -82,7 +82,12 @@ pub fn submit(queue: Queue, program: Program, wait: bool) -> Result<Event, Submi
             }
         })
         .map_err(|e| SubmitError::NoDisplay(e.to_string()))?;
-    let first = events.recv_timeout(PATIENCE).unwrap_or(Err(SubmitError::Silent))?;
+    let first = events.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+        Err(match error {
+            RecvTimeoutError::Timeout => SubmitError::Silent,
+            RecvTimeoutError::Disconnected => SubmitError::Lost,
+        })
+    })?;
     if wait && first == Event::Started {
         return events.recv().unwrap_or(Err(SubmitError::Lost));
     }

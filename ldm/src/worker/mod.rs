@@ -181,8 +181,8 @@ async fn in_session<W: AsyncWrite + Send + Unpin>(
     services: Wanted,
 ) -> Result<i32, Over> {
     let ending = CancellationToken::new();
-    let services = services.run(remote, link.events(), ending.clone());
-    tokio::pin!(services);
+    let directory = session.directory().map(str::to_owned);
+    let mut services = Box::pin(services.run(remote, directory.as_deref(), link.events(), ending.clone()));
     let result = tokio::select! {
         result = session.ended() => Some(result),
         command = link.command() => match command {

@@ -3,12 +3,16 @@
 //! All of it runs beside the session and ends with it; what fails in it is told and ends nothing.
 
 mod local;
+mod menu;
 mod mounts;
 mod relay;
+mod remote_apps;
 
 use std::os::unix::net::UnixStream;
 use std::str::FromStr;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use ldm_protocol::apps::{Event as AppEvent, Refusal};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWrite;
@@ -21,10 +25,16 @@ use super::protocol::{Event, LocalDisplay, Services, Start};
 use crate::localapps::{Asked, Requests, Watcher};
 use crate::x11::DisplayName;
 use crate::xauth::Cookie;
-use relay::Relay;
+use relay::{Next, Relay};
 
 /// Things that wait to be told to the user, or to be mounted: few.
 const QUEUE: usize = 16;
+
+/// Why programs on the server are not started.
+const REMOTE_OFF: &str = "REMOTE_APPS is off on this client.";
+
+/// Why neither they nor the menu are.
+const NO_HELPER: &str = "The server has no ldm-server-helper.";
 
 /// What is needed to run them, kept from the session's order.
 pub(super) struct Wanted {
@@ -43,6 +53,7 @@ impl Wanted {
     pub(super) async fn run<W: AsyncWrite + Send + Unpin>(
         self,
         remote: &Remote,
+        directory: Option<&str>,
         events: Events<W>,
         ending: CancellationToken,
     ) {
@@ -63,12 +74,20 @@ impl Wanted {
             mounts,
             notices: notices.clone(),
         };
+        let far = async {
+            match directory {
+                _ if !self.services.remote_apps => refuse(&watcher, requests.remote, REMOTE_OFF).await,
+                None => refuse(&watcher, requests.remote, NO_HELPER).await,
+                Some(directory) => far(remote, directory, Relay::new(&watcher), requests.remote).await,
+            }
+        };
         tokio::select! {
             // Ends when all is over.
             () = local.run(ending) => {}
             () = tell(told, events) => {}
-            () = mounts::serve(remote, to_mount, notices) => {}
-            () = refuse(&watcher, requests.remote, "REMOTE_APPS is off on this client.") => {}
+            () = mounts::serve(remote, to_mount, notices.clone()) => {}
+            () = far => {}
+            () = fill_menu(remote, directory, &self.services, notices) => {}
         }
     }
 
@@ -91,6 +110,40 @@ async fn tell<W: AsyncWrite + Send + Unpin>(mut notices: mpsc::Receiver<Failure>
         }
     }
     std::future::pending::<()>().await;
+}
+
+/// Sends the menu, once.
+async fn fill_menu(remote: &Remote, directory: Option<&str>, services: &Services, notices: mpsc::Sender<Failure>) {
+    let sent = match directory {
+        Some(directory) => menu::send(remote, services.menu.as_ref(), services.open, directory).await,
+        None if services.menu.is_none() && !services.open => Ok(()),
+        None => Err(Failure::new(FailureKind::NoMenu).server(remote.server()).detail(NO_HELPER)),
+    };
+    // Where it is the connection that has ended, the session's end tells.
+    if let Err(failure) = sent
+        && failure.kind == FailureKind::NoMenu
+    {
+        let _ = notices.try_send(failure);
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Runs programs on the server.
+async fn far(remote: &Remote, directory: &str, mut relay: Relay<'_>, mut requests: mpsc::UnboundedReceiver<Asked>) {
+    // Two for each that runs, and those are bounded.
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut running = FuturesUnordered::new();
+    let start = |Next { number, program }| {
+        let tell = tell.clone();
+        remote_apps::run(remote, directory, program, move |event| drop(tell.send((number, event))))
+    };
+    loop {
+        tokio::select! {
+            Some(asked) = requests.recv() => running.extend(relay.take(asked).map(start)),
+            Some((number, event)) = told.recv() => running.extend(relay.happened(number, event).map(start)),
+            Some(()) = running.next() => {}
+        }
+    }
 }
 
 /// Refuses everything.
