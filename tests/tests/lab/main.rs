@@ -6,6 +6,7 @@ mod faults;
 mod foreign;
 mod helper;
 mod install;
+mod localapps;
 mod login;
 mod parts;
 mod pressure;
