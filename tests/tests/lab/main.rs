@@ -16,6 +16,7 @@ mod privilege;
 mod server;
 mod session;
 mod silence;
+mod sound;
 mod terminal;
 mod window;
 mod words;

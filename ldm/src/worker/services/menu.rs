@@ -36,7 +36,13 @@ pub(in crate::worker) async fn send(
     if !is_plain_path(directory) {
         return Err(no_menu("The server's name for the session's directory cannot be used."));
     }
-    let mut exec = remote.exec(&format!("{COMMAND} {directory}")).await?;
+    let mut exec = remote.exec(&format!("{COMMAND} {directory}")).await.map_err(|failure| match failure.kind {
+        FailureKind::NoSession => {
+            let why = failure.detail.unwrap_or_default();
+            no_menu(&format!("The server opens no channel for it: {why} (MaxSessions)."))
+        }
+        _ => failure,
+    })?;
     let (items, mut collected) = mpsc::channel(1);
     if let Some(menu) = menu.cloned() {
         // Hundreds of small files: not in the thread that serves the session's windows.
