@@ -7,12 +7,14 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod account;
+pub mod client;
 pub mod daemon;
 pub mod greeter;
 pub mod gui;
 pub mod program;
 pub mod relay;
 pub mod scene;
+pub mod sound;
 pub mod sshd;
 pub mod stage;
 pub mod sweep;
@@ -21,6 +23,7 @@ pub mod workplace;
 pub mod xserver;
 
 pub use account::{Kind, User};
+pub use client::{Client, Guest, LocalSession};
 pub use daemon::Daemon;
 pub use greeter::Greeter;
 pub use program::Program;

@@ -83,7 +83,7 @@ impl Sound {
         settings: Settings,
         account: &Account,
         base: &Path,
-    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), SoundError> {
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), SoundError> {
         let source = Source::choose(&settings.daemon)?;
         let mut random = [0; 8];
         let top = |random: [u8; 8]| base.join(format!("sound-{:016x}", u64::from_ne_bytes(random)));
@@ -103,17 +103,24 @@ impl Sound {
     }
 }
 
+/// The socket for programs of this client, beside the one that sessions are told. Needs [`Settings::local`].
+pub fn local_socket(socket: &Path) -> PathBuf {
+    socket.with_file_name("local").join("native")
+}
+
 /// Lets programs of one user of this client into the sound at [`Sound::socket`], and tells what variables they need.
 ///
 /// `gid` is their primary group, whose members are let in. They go through the guard like sessions, so that they cannot make
 /// the daemon load modules either. Needs [`Settings::local`]. Call it as the user that prepared the sound.
 pub fn local_access(socket: &Path, gid: u32) -> io::Result<Vec<(&'static str, String)>> {
-    let dir = socket.with_file_name("local");
-    if sys::is_root() {
-        std::os::unix::fs::lchown(&dir, None, Some(gid))?;
-        sys::set_mode(&dir, 0o710)?;
+    let local = local_socket(socket);
+    if sys::is_root()
+        && let Some(dir) = local.parent()
+    {
+        std::os::unix::fs::lchown(dir, None, Some(gid))?;
+        sys::set_mode(dir, 0o710)?;
     }
-    Ok(vec![("PULSE_SERVER", format!("unix:{}", dir.join("native").display()))])
+    Ok(vec![("PULSE_SERVER", format!("unix:{}", local.display()))])
 }
 
 /// Where the sound is to come from.
@@ -343,7 +350,7 @@ impl Keeper {
     }
 
     async fn pactl(&self, socket: &Path, args: &[&str]) -> io::Result<String> {
-        let run = pactl(socket).args(args).account(&self.account).capture(LIST);
+        let run = client("pactl", socket).args(args).account(&self.account).capture(LIST);
         let said = tokio::time::timeout(PACTL_TIME, run).await.map_err(|_| io::ErrorKind::TimedOut)?;
         let said = said.map_err(|error| error.source)?;
         if said.status.success() {
@@ -353,9 +360,9 @@ impl Keeper {
     }
 }
 
-/// pactl(1), for the daemon at `socket`. Its languages are not ours to read.
-pub fn pactl(socket: &Path) -> Spawn {
-    Spawn::new("pactl")
+/// One of libpulse's programs, for the daemon at `socket`. Its languages are not ours to read.
+pub fn client(program: &str, socket: &Path) -> Spawn {
+    Spawn::new(program)
         .env("PATH", programs::path())
         .env("LC_ALL", "C.UTF-8")
         .env("PULSE_SERVER", format!("unix:{}", socket.display()))

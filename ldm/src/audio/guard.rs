@@ -35,6 +35,9 @@ const ACCESS_DENIED: u32 = 1;
 const ERROR: u32 = 0;
 const CREATE_RECORD_STREAM: u32 = 5;
 const AUTH: u32 = 8;
+const STAT: u32 = 13;
+/// The version that we speak ourselves.
+const PROTOCOL: u32 = 35;
 
 /// Why a client's stream is closed. Nothing of it is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -191,13 +194,36 @@ fn auth(packet: &mut [u8], cookie: Option<&SoundCookie>) -> Result<(), Violation
 
 /// Appends the answer to a refused command.
 fn deny(tag: u32, back: &mut Vec<u8>) {
-    for word in [15, CONTROL, 0, 0, 0] {
-        back.extend_from_slice(&u32::to_be_bytes(word));
+    write_packet(&[ERROR, tag, ACCESS_DENIED], &[], back);
+}
+
+/// Appends a control packet of these numbers, and of what is encoded already.
+fn write_packet(numbers: &[u32], rest: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(numbers.len() * 5 + rest.len()).unwrap_or_default();
+    for word in [length, CONTROL, 0, 0, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
     }
-    for number in [ERROR, tag, ACCESS_DENIED] {
-        back.push(b'L');
-        back.extend_from_slice(&number.to_be_bytes());
+    for number in numbers {
+        out.push(b'L');
+        out.extend_from_slice(&number.to_be_bytes());
     }
+    out.extend_from_slice(rest);
+}
+
+/// Packets of a client that introduces itself and then asks a small question (STAT) `count` times. Each is answered with one.
+pub fn probe(cookie: Option<&SoundCookie>, count: u32) -> impl Iterator<Item = Vec<u8>> {
+    let mut arbitrary = vec![b'x'];
+    arbitrary.extend_from_slice(&u32::try_from(super::COOKIE_LEN).unwrap_or_default().to_be_bytes());
+    arbitrary.extend_from_slice(cookie.map_or([0; super::COOKIE_LEN].as_slice(), SoundCookie::expose));
+    (0..=count).map(move |tag| {
+        let mut packet = Vec::new();
+        if tag == 0 {
+            write_packet(&[AUTH, tag, PROTOCOL], &arbitrary, &mut packet);
+        } else {
+            write_packet(&[STAT, tag], &[], &mut packet);
+        }
+        packet
+    })
 }
 
 /// Whether a session may give this command.

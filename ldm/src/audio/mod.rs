@@ -14,8 +14,10 @@ mod serve;
 use std::path::PathBuf;
 
 pub use cookie::{COOKIE_LEN, SoundCookie};
-pub use daemon::{Settings, Sound, SoundError, local_access, pactl};
+pub use daemon::{Settings, Sound, SoundError, client, local_access, local_socket};
+pub use guard::probe;
 pub use local::run as guard_local_programs;
+pub use programs::is_installed;
 pub use serve::serve;
 
 /// Where a session's sound goes, and what it may do there.

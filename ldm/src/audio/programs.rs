@@ -43,7 +43,7 @@ pub(super) fn path() -> std::ffi::OsString {
 }
 
 /// Whether there is a program of this name.
-pub(super) fn is_installed(program: &str) -> bool {
+pub fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path()).any(|dir| dir.join(program).is_file())
 }
 
@@ -73,6 +73,7 @@ impl Places {
             "pulse.properties = {{\n    server.address = [ {quoted} ]\n    pulse.allow-module-loading = false\n}}\n"
         );
         this.write("config/pipewire/pipewire-pulse.conf.d/ldm.conf", &pulse)?;
+        sys::give_to(&this.own.join(CONFIG), account)?;
         sys::give_to(&this.own, account)?;
         make_dir(&this.local(), 0o700)?;
         sys::give_to(&this.local(), account)?;

@@ -43,6 +43,8 @@ pub struct Orders {
     pub language: Option<String>,
     /// Variables that lead programs to this client's sound.
     pub sound: BTreeMap<String, String>,
+    /// Virtual terminal of the display, if it is known.
+    pub vt: Option<u8>,
     /// Where local sessions have their directories; outlives the daemon.
     pub directory: PathBuf,
     /// User id of the session worker.
@@ -52,14 +54,21 @@ pub struct Orders {
 /// The process that obeys `orders`, to be started by the daemon; `worker` is its end of the socket pair.
 pub fn spawn(orders: &Orders, worker: OwnedFd) -> Spawn {
     // A map of strings with string keys cannot fail to become JSON; were it to, the other end refuses the empty text.
-    let orders = serde_json::to_string(orders).unwrap_or_default();
-    Spawn::this_program()
+    let text = serde_json::to_string(orders).unwrap_or_default();
+    let mut spawn = Spawn::this_program()
         .arg(COMMAND)
         .fd(WORKER_FD, worker)
-        .env(VARIABLE, orders)
+        .env(VARIABLE, text)
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .umask(0o022)
-        .die_with_us()
+        .die_with_us();
+    // For logind, by way of PAM: who is at the seat may use its devices.
+    let session = [("XDG_SEAT", "seat0"), ("XDG_SESSION_CLASS", "user"), ("XDG_SESSION_TYPE", "x11")];
+    spawn = spawn.envs(session).env("DISPLAY", &orders.display);
+    if let Some(vt) = orders.vt {
+        spawn = spawn.env("XDG_VTNR", vt.to_string());
+    }
+    spawn
 }
 
 /// Tells the worker that no programs can be started; the first words on its socket.

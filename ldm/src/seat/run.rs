@@ -25,6 +25,7 @@ use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
+use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
 use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
@@ -121,6 +122,7 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Notice,
     Local(u64),
     Sound,
 }
@@ -141,6 +143,8 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// One for each notice; dropping it closes the notice.
+    notices: Vec<oneshot::Sender<()>>,
     /// Our end of the socket pair between the worker and a local session, until there is one.
     local_end: Option<OwnedFd>,
     stop_local: Option<oneshot::Sender<()>>,
@@ -154,6 +158,7 @@ impl Driver {
         let directory = Directory::make(&greeter_account)?;
         directory.publish(&[])?;
         prepare_first_use(&config, &worker_account);
+        local_session::sweep(directory.base());
         let link = Link::listen(&directory.socket(), &greeter_account)?;
         let (events, inputs) = mpsc::channel(QUEUE);
         let (to_link, link_commands) = mpsc::channel(COMMANDS);
@@ -179,6 +184,7 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            notices: Vec::new(),
             local_end: None,
             stop_local: None,
             sound: None,
@@ -270,7 +276,7 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, why)),
-            Part::Sound => None,
+            Part::Sound | Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -298,7 +304,12 @@ impl Driver {
             Action::StartWorker(id) => self.start_worker(id),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
-            Action::DropWorker => (self.to_worker, self.local_end) = (None, None),
+            Action::DropWorker => {
+                (self.to_worker, self.local_end) = (None, None);
+                // They are about a session that is over.
+                self.notices.clear();
+            }
+            Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, user) => self.start_local(id, user),
             Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
@@ -366,6 +377,23 @@ impl Driver {
         });
     }
 
+    fn announce(&mut self, failure: &Failure) {
+        let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
+        match self.greeter.announce(failure, &display, &self.directory) {
+            Ok(mut child) => {
+                let (keep, ended) = oneshot::channel::<()>();
+                self.notices.push(keep);
+                self.spawn(Part::Notice, async move {
+                    tokio::select! {
+                        _ = child.wait() => {}
+                        _ = ended => {}
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "the user is not told"),
+        }
+    }
+
     fn signal_greeter(&self, signal: Signal) {
         if let Some(greeter) = &self.to_greeter {
             // A full queue of signals holds this one already.
@@ -402,13 +430,12 @@ impl Driver {
 
     fn connect(&self) -> Connect {
         let config = &self.config;
-        let ours = || std::env::var("LANG").ok().filter(|l| ldm_protocol::helper::is_locale(l));
         Connect {
             servers: config.servers.clone(),
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(ours),
+            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
             want_info: config.force_session.is_none(),
             want_sound: config.sound,
         }
@@ -466,6 +493,7 @@ impl Driver {
             }
             Err(error) => {
                 tracing::error!(%error, "the session gets no sound");
+                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
                 None
             }
         }
@@ -474,9 +502,19 @@ impl Driver {
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
         let Self {
-            events, mut tasks, to_link, to_worker, to_greeter, stop_display, stop_local, sound, directory, ..
+            events,
+            mut tasks,
+            to_link,
+            to_worker,
+            to_greeter,
+            stop_display,
+            stop_local,
+            sound,
+            directory,
+            notices,
+            ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
         let all = async {
             loop {
                 tokio::select! {
@@ -537,6 +575,11 @@ async fn serve_display(
             "stopped".to_owned()
         }
     }
+}
+
+/// The language of this client.
+fn own_language() -> Option<String> {
+    std::env::var("LANG").ok().filter(|language| ldm_protocol::helper::is_locale(language))
 }
 
 /// The X authority file of whoever started us (Xau(3)).

@@ -16,7 +16,7 @@ fn x11(capacity: usize) -> (X11Request, mpsc::Receiver<ByteStream>) {
 }
 
 /// How the client took it that the server opened a channel.
-async fn opened<T>(open: impl Future<Output = Result<T, russh::Error>>) -> Result<T, ChannelOpenFailure> {
+pub(crate) async fn opened<T>(open: impl Future<Output = Result<T, russh::Error>>) -> Result<T, ChannelOpenFailure> {
     match within(open).await {
         Ok(channel) => Ok(channel),
         Err(russh::Error::ChannelOpenFailure(why)) => Err(why),
@@ -269,7 +269,7 @@ async fn a_channel_that_nobody_reads_does_not_stop_the_others() {
     assert!(tokio::time::timeout(Duration::from_millis(50), connection.closed()).await.is_err());
 }
 
-fn pattern(at: usize) -> u8 {
+pub(crate) fn pattern(at: usize) -> u8 {
     u8::try_from(at % 251).unwrap()
 }
 

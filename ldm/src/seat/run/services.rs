@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use ldm_protocol::helper::UserRecord;
 use tokio::sync::oneshot;
 
-use super::{Driver, Event, Input, Part};
+use super::{Driver, Event, Input, Part, own_language};
 use crate::local_session::{self, Orders};
 use crate::seat::local_link::{self, Local};
 use crate::worker::protocol::{Menu, Services};
@@ -76,7 +76,8 @@ impl Driver {
             extra_mounts: config.local_apps_extra_mounts.clone(),
             follow_symlinks: config.follow_symlinks,
             open: config.local_apps_open.clone(),
-            language: config.force_language.clone().or(config.language.clone()),
+            language: config.force_language.clone().or(config.language.clone()).or_else(own_language),
+            vt: config.vt,
             sound: BTreeMap::new(),
             directory: self.directory.base().to_owned(),
             worker: self.worker_account.uid,
