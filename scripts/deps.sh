@@ -13,7 +13,7 @@ client=(xvfb xserver-xephyr xserver-xorg-core xserver-xorg-video-dummy x11-utils
     at-spi2-core python3-pyatspi fonts-dejavu-core tmux)
 # Sound on both sides, and the user's files for local programs.
 services=(pulseaudio pulseaudio-utils pipewire pipewire-bin pipewire-pulse wireplumber alsa-utils libasound2-plugins
-    sshfs fuse3 libnss-systemd xdg-utils)
+    sshfs fuse3 libnss-systemd xdg-utils libglib2.0-bin)
 system=(passwd util-linux procps iproute2)
 
 wanted=("${build[@]}" "${server[@]}" "${client[@]}" "${services[@]}" "${system[@]}")
