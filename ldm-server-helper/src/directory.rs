@@ -24,7 +24,7 @@ use crate::{regular_file, sys};
 pub const TOKEN: &str = "token";
 
 /// Longest such file.
-const TOKEN_SIZE: usize = 256;
+pub(crate) const TOKEN_SIZE: usize = 256;
 
 /// Where it is made for users without a private directory.
 const SHARED: &str = "/tmp";

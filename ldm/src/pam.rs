@@ -1,9 +1,10 @@
-//! The greeter's PAM session on this client (service `ldm-greeter`): an XDG runtime directory, a logind session, limits.
+//! PAM sessions on this client: of the greeter (service `ldm-greeter`) and of programs that sessions start here (service
+//! `ldm-localapps`). They give an XDG runtime directory, a logind session, limits.
 //!
-//! It is opened by `ldm greeter-session`, a fresh, single-threaded process that runs as root, starts the greeter under its
-//! own user and closes the session when that has ended: loginuid can be set only once in a process, and PAM modules must
-//! not be loaded into the daemon. It reads nothing but its command line and environment, which come from the daemon. A
-//! greeter without a PAM session is better than none, so every failure here is logged and passed over.
+//! Each is opened by a fresh, single-threaded process that runs as root, starts programs under the session's user and closes
+//! the session when they have ended: loginuid can be set only once in a process, and PAM modules must not be loaded into the
+//! daemon. For the greeter that process is `ldm greeter-session`. It reads nothing but its command line and environment, which
+//! come from the daemon. A greeter without a PAM session is better than none, so every failure there is logged and passed over.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
@@ -20,6 +21,8 @@ use crate::sys::{self, Account, Output, Spawn};
 
 /// Name of the PAM service of greeters.
 const SERVICE: &str = "ldm-greeter";
+/// Read by pam_systemd before it opens a session.
+const FOR_LOGIND: &[&str] = &["XDG_SEAT", "XDG_VTNR", "XDG_SESSION_CLASS", "XDG_SESSION_TYPE", "DISPLAY"];
 /// Name of the hidden subcommand.
 pub const COMMAND: &str = "greeter-session";
 /// Exit status: the greeter could not be started (as env(1) has it).
@@ -27,9 +30,13 @@ const NOT_STARTED: u8 = 127;
 
 /// The PAM service for a greeter under `account`; `None` where there can be no session.
 pub fn service(account: &Account) -> Option<&'static str> {
-    let exists = ["/etc/pam.d", "/usr/lib/pam.d"].iter().any(|dir| Path::new(dir).join(SERVICE).is_file());
     // root needs no session to draw a window, and would get one of class "greeter" for everything it does.
-    (sys::is_root() && account.uid != 0 && exists).then_some(SERVICE)
+    (sys::is_root() && account.uid != 0 && is_installed(SERVICE)).then_some(SERVICE)
+}
+
+/// Whether this client has a PAM service of this name. Where it has not, PAM would take `other`.
+pub fn is_installed(service: &str) -> bool {
+    ["/etc/pam.d", "/usr/lib/pam.d"].iter().any(|dir| Path::new(dir).join(service).is_file())
 }
 
 /// A process that opens a session of `service` and runs in it, as `account`, the command appended to it.
@@ -47,41 +54,55 @@ pub fn run(service: &str, user: &str, command: &[OsString]) -> u8 {
             return NOT_STARTED;
         }
     };
-    // PAM first: this process must not have threads or a runtime while modules run.
-    let mut context = Context::new(service, Some(user), Conversation::new())
-        .inspect_err(|error| tracing::warn!(service, %error, "no PAM session for the greeter"))
-        .ok();
-    let session = context.as_mut().and_then(|context| {
-        open(context).inspect_err(|error| tracing::warn!(service, %error, "no PAM session for the greeter")).ok()
-    });
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
-    if let Some(session) = &session {
-        env.extend(session.envlist().iter_tuples().map(|(k, v)| (k.to_owned(), v.to_owned())));
+    within(service, user, |opened| {
+        let mut env = opened.unwrap_or_else(|error| {
+            tracing::warn!(service, %error, "no PAM session for the greeter");
+            Vec::new()
+        });
+        // Ours win: a PAM module knows nothing about the display.
+        env.extend(std::env::vars_os());
+        let spawn = Spawn::new(program)
+            .args(args)
+            .envs(env)
+            .account(&account)
+            .cwd(std::env::var_os("HOME").as_deref().unwrap_or(OsStr::new("/")))
+            .cwd("/")
+            .output(Output::Inherit)
+            .same_group()
+            .die_with_us();
+        wait(spawn)
+    })
+}
+
+/// Opens a session of `service` for `user`, does `inside` with the variables that PAM has set, or with the reason why there is
+/// no session, and closes it.
+///
+/// PAM comes first: this process must not have threads or a runtime while modules run.
+pub fn within<T>(
+    service: &str,
+    user: &str,
+    inside: impl FnOnce(Result<Vec<(OsString, OsString)>, pam_client2::Error>) -> T,
+) -> T {
+    let mut context = match Context::new(service, Some(user), Conversation::new()) {
+        Ok(context) => context,
+        Err(error) => return inside(Err(error)),
+    };
+    let session = match open(&mut context) {
+        Ok(session) => session,
+        Err(error) => return inside(Err(error)),
+    };
+    let env = session.envlist().iter_tuples().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let result = inside(Ok(env));
+    if let Err(error) = session.close(Flag::NONE) {
+        tracing::warn!(service, error = ?error.code(), "the PAM session was not closed");
     }
-    // Ours win: a PAM module knows nothing about the display.
-    env.extend(std::env::vars_os());
-    let spawn = Spawn::new(program)
-        .args(args)
-        .envs(env)
-        .account(&account)
-        .cwd(std::env::var_os("HOME").as_deref().unwrap_or(OsStr::new("/")))
-        .output(Output::Inherit)
-        .same_group()
-        .die_with_us();
-    let status = wait(spawn);
-    if let Some(session) = session
-        && let Err(error) = session.close(Flag::NONE)
-    {
-        tracing::warn!(service, error = ?error.code(), "the greeter's PAM session was not closed");
-    }
-    status
+    result
 }
 
 fn open(context: &mut Context<Conversation>) -> Result<Session<'_, Conversation>, pam_client2::Error> {
-    // Read by pam_systemd before it opens the session.
-    for key in ["XDG_SEAT", "XDG_VTNR", "XDG_SESSION_CLASS", "XDG_SESSION_TYPE", "DISPLAY"] {
+    for key in FOR_LOGIND {
         if let Some(value) = std::env::var_os(key) {
-            let mut pair = OsString::from(key);
+            let mut pair = OsString::from(*key);
             pair.push("=");
             pair.push(value);
             context.putenv(pair)?;

@@ -77,6 +77,7 @@ fn make() -> Result<PathBuf> {
         for name in PROGRAMS {
             fs::copy(target.join(name), new.path().join(name))?;
         }
+        std::os::unix::fs::symlink("ldm-server-helper", new.path().join("ltsp-localapps"))?;
         if themes.is_dir() {
             let copied = std::process::Command::new("cp").arg("-r").arg(&themes).arg(new.path()).status()?;
             ensure!(copied.success(), "the themes cannot be copied");

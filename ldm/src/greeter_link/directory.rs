@@ -61,6 +61,11 @@ impl Directory {
         &self.path
     }
 
+    /// Where it and those of other seats are: what must outlive a daemon that is killed goes there.
+    pub fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// The greeter's socket.
     pub fn socket(&self) -> PathBuf {
         self.path.join("greetd.sock")

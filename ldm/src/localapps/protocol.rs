@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use ldm_protocol::apps::{Event, Program};
 use serde::{Deserialize, Serialize};
 
-/// Worker to local session. Closing the socket pair ends the local session.
+/// Worker to local session. Closing the socket pair, or shutting down its writing side, ends the local session; it closes its
+/// own side when all programs have ended, so until then they can still save their files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToLocal {

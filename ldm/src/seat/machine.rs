@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ldm_protocol::helper::UserRecord;
 use ldm_protocol::{Failure, FailureKind};
 use tokio::time::Instant;
 
@@ -95,6 +96,14 @@ enum Greeter {
     Killed,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Local {
+    Down,
+    Up(u64),
+    /// It ends its programs and removes its user.
+    Ending(u64),
+}
+
 /// The worker as the seat knows it.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -118,9 +127,13 @@ pub struct Seat {
     /// The greeter that runs has sent `ldm_hello`.
     pub(super) ours: bool,
     pub(super) prepare_again: Instant,
+    /// What the user of this session was told.
+    pub(super) announced: Vec<FailureKind>,
     workers: u64,
     display: Display,
     greeter: Greeter,
+    local: Local,
+    locals: u64,
     display_backoff: Backoff,
     greeter_backoff: Backoff,
 }
@@ -137,9 +150,12 @@ impl Seat {
             failure: None,
             ours: false,
             prepare_again: now,
+            announced: Vec::new(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
+            local: Local::Down,
+            locals: 0,
             display_backoff: Backoff::default(),
             greeter_backoff: Backoff::default(),
         }
@@ -158,7 +174,7 @@ impl Seat {
             Greeter::Down | Greeter::Up | Greeter::Killed => None,
         };
         let state = match self.state {
-            State::Failed { retry_at } if self.greeter == Greeter::Down => Some(retry_at),
+            State::Failed { retry_at } if self.greeter == Greeter::Down && self.local == Local::Down => Some(retry_at),
             State::StartingSession(Starting::Asked { until }) => Some(until),
             _ => None,
         };
@@ -189,6 +205,7 @@ impl Seat {
             Event::WorkerExited(id) if self.is_current(id) => self.worker_exited(),
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
+            Event::LocalExited(id, why) => self.local_exited(id, &why),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -306,6 +323,7 @@ impl Seat {
 
     fn start_session(&mut self, choice: super::Choice) {
         self.greeter_backoff.done();
+        self.announced.clear();
         self.act(Action::StartSession(choice));
         self.state = State::StartingSession(Starting::Asked { until: self.now + SESSION_STARTS });
     }
@@ -367,6 +385,10 @@ impl Seat {
         if self.worker.take().is_some() {
             self.act(Action::DropWorker);
         }
+        if let Local::Up(id) = self.local {
+            self.local = Local::Ending(id);
+            self.act(Action::StopLocal);
+        }
     }
 
     /// Ends the worker; kindly if there is a session to end.
@@ -384,6 +406,26 @@ impl Seat {
         self.worker_event(crate::worker::protocol::Event::Failed(
             Failure::new(FailureKind::Internal).detail("the session worker ended unexpectedly"),
         ));
+    }
+
+    // --- local programs ---
+
+    /// The session runs: its user may start programs here, if anybody may.
+    pub(super) fn start_local(&mut self, user: Option<Box<UserRecord>>) {
+        if self.policy.local_apps && self.local == Local::Down {
+            self.locals += 1;
+            self.local = Local::Up(self.locals);
+            self.act(Action::StartLocal(self.locals, user));
+        }
+    }
+
+    fn local_exited(&mut self, id: u64, why: &str) {
+        match self.local {
+            Local::Up(now) if now == id => self.report(format!("no more programs can be started here: {why}")),
+            Local::Ending(now) if now == id => {}
+            _ => return,
+        }
+        self.local = Local::Down;
     }
 
     /// The session is over, or has failed; back to a greeter, or out.
@@ -450,7 +492,7 @@ impl Seat {
     fn proceed(&mut self) {
         match self.state {
             State::Stopping(then) => {
-                if self.worker.is_some() || self.greeter != Greeter::Down {
+                if self.worker.is_some() || self.greeter != Greeter::Down || self.local != Local::Down {
                     return;
                 }
                 match self.display {
@@ -470,7 +512,8 @@ impl Seat {
                 }
             }
             State::Failed { retry_at } => {
-                if self.greeter != Greeter::Down || self.now < retry_at || self.worker.is_some() {
+                let busy = self.greeter != Greeter::Down || self.worker.is_some() || self.local != Local::Down;
+                if busy || self.now < retry_at {
                     return;
                 }
                 if self.display == Display::Up { self.start_greeter() } else { self.start_display() }

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod choice;
+mod local_link;
 mod login;
 mod machine;
 mod run;
@@ -15,7 +16,7 @@ mod worker_link;
 
 use ldm_protocol::Failure;
 use ldm_protocol::greetd::{Request, Response};
-use ldm_protocol::helper::SessionEntry;
+use ldm_protocol::helper::{SessionEntry, UserRecord};
 
 pub use choice::Choice;
 pub use machine::{Seat, State};
@@ -38,6 +39,8 @@ pub struct Policy {
     pub language: Option<String>,
     /// `LDM_FORCE_LANGUAGE`.
     pub force_language: Option<String>,
+    /// `LOCAL_APPS`.
+    pub local_apps: bool,
     /// The display is not ours (`--display`): it is never stopped, and when it ends, so do we.
     pub attached: bool,
     /// `--once`.
@@ -65,6 +68,8 @@ pub enum Event {
     Worker(u64, protocol::Event),
     /// The session worker of this number is gone.
     WorkerExited(u64),
+    /// The local session of this number has ended, or could not be started.
+    LocalExited(u64, String),
     /// The time of [`Seat::deadline`] has come.
     Tick,
     /// We have been asked to end.
@@ -98,6 +103,12 @@ pub enum Action {
     StartSession(Choice),
     /// Let go of the worker: it ends its connection and then itself.
     DropWorker,
+    /// Tell the user of the session that runs.
+    Announce(Failure),
+    /// Start the local session for this user; `None`: the server did not say who that is. [`Event::LocalExited`] follows.
+    StartLocal(u64, Option<Box<UserRecord>>),
+    /// Have the local session end everything that it began.
+    StopLocal,
     /// Something failed, for the log.
     Failed(String),
     /// Everything has ended; leave with this status.

@@ -3,8 +3,11 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod services;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,9 +25,10 @@ use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
+use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Services, Start};
+use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -118,6 +122,8 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Notice,
+    Local(u64),
     Sound,
 }
 
@@ -137,6 +143,11 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// One for each notice; dropping it closes the notice.
+    notices: Vec<oneshot::Sender<()>>,
+    /// Our end of the socket pair between the worker and a local session, until there is one.
+    local_end: Option<OwnedFd>,
+    stop_local: Option<oneshot::Sender<()>>,
     /// Of the session that runs or begins.
     sound: Option<Sound>,
 }
@@ -147,6 +158,7 @@ impl Driver {
         let directory = Directory::make(&greeter_account)?;
         directory.publish(&[])?;
         prepare_first_use(&config, &worker_account);
+        local_session::sweep(directory.base());
         let link = Link::listen(&directory.socket(), &greeter_account)?;
         let (events, inputs) = mpsc::channel(QUEUE);
         let (to_link, link_commands) = mpsc::channel(COMMANDS);
@@ -172,6 +184,9 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            notices: Vec::new(),
+            local_end: None,
+            stop_local: None,
             sound: None,
         };
         if driver.config.directx {
@@ -204,6 +219,7 @@ impl Driver {
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
+            local_apps: config.local_apps,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -259,7 +275,8 @@ impl Driver {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
-            Part::Sound => None,
+            Part::Local(id) => Some(Event::LocalExited(id, why)),
+            Part::Sound | Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -287,7 +304,14 @@ impl Driver {
             Action::StartWorker(id) => self.start_worker(id),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
-            Action::DropWorker => self.to_worker = None,
+            Action::DropWorker => {
+                (self.to_worker, self.local_end) = (None, None);
+                // They are about a session that is over.
+                self.notices.clear();
+            }
+            Action::Announce(failure) => self.announce(&failure),
+            Action::StartLocal(id, user) => self.start_local(id, user),
+            Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -353,6 +377,23 @@ impl Driver {
         });
     }
 
+    fn announce(&mut self, failure: &Failure) {
+        let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
+        match self.greeter.announce(failure, &display, &self.directory) {
+            Ok(mut child) => {
+                let (keep, ended) = oneshot::channel::<()>();
+                self.notices.push(keep);
+                self.spawn(Part::Notice, async move {
+                    tokio::select! {
+                        _ = child.wait() => {}
+                        _ = ended => {}
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "the user is not told"),
+        }
+    }
+
     fn signal_greeter(&self, signal: Signal) {
         if let Some(greeter) = &self.to_greeter {
             // A full queue of signals holds this one already.
@@ -369,7 +410,8 @@ impl Driver {
     fn start_worker(&mut self, id: u64) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let events = self.events.clone();
-        match Worker::start(id, &self.worker_account, self.config.log_level) {
+        let local = self.pair_for_local();
+        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
             Ok(worker) => {
                 self.to_worker = Some((id, commands));
                 self.spawn(Part::Worker(id), worker.serve(events, queue));
@@ -388,13 +430,12 @@ impl Driver {
 
     fn connect(&self) -> Connect {
         let config = &self.config;
-        let ours = || std::env::var("LANG").ok().filter(|l| ldm_protocol::helper::is_locale(l));
         Connect {
             servers: config.servers.clone(),
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(ours),
+            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
             want_info: config.force_session.is_none(),
             want_sound: config.sound,
         }
@@ -419,7 +460,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = Services { sound: self.start_sound(), ..Services::default() };
+        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -452,6 +493,7 @@ impl Driver {
             }
             Err(error) => {
                 tracing::error!(%error, "the session gets no sound");
+                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
                 None
             }
         }
@@ -459,8 +501,20 @@ impl Driver {
 
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, sound, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, sound));
+        let Self {
+            events,
+            mut tasks,
+            to_link,
+            to_worker,
+            to_greeter,
+            stop_display,
+            stop_local,
+            sound,
+            directory,
+            notices,
+            ..
+        } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
         let all = async {
             loop {
                 tokio::select! {
@@ -521,6 +575,11 @@ async fn serve_display(
             "stopped".to_owned()
         }
     }
+}
+
+/// The language of this client.
+fn own_language() -> Option<String> {
+    std::env::var("LANG").ok().filter(|language| ldm_protocol::helper::is_locale(language))
 }
 
 /// The X authority file of whoever started us (Xau(3)).

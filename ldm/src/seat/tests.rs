@@ -1,12 +1,13 @@
 //! Scenarios as transcripts: `[+MS] event -> actions`, one step a line. Everything a step does must be written there.
 
 mod crashes;
+mod local;
 mod logins;
 
 use std::time::Duration;
 
 use ldm_protocol::greetd::{AuthMessageType, ErrorType, Request, Response};
-use ldm_protocol::helper::{Info, SessionEntry};
+use ldm_protocol::helper::{Info, SessionEntry, UserRecord};
 use ldm_protocol::{Failure, FailureKind, Secret};
 use tokio::time::Instant;
 
@@ -44,6 +45,7 @@ fn parse_event(text: &str) -> Event {
         "ready" => Event::DisplayReady,
         "display-exit" => Event::DisplayExited("signal 9".into()),
         "greeter-exit" => Event::GreeterExited("signal 9".into()),
+        "local-exit" => Event::LocalExited(rest.parse().unwrap(), "signal 9".into()),
         "link-closed" => Event::LinkClosed,
         "link-broken" => Event::LinkBroken("bad frame".into()),
         "shutdown" => Event::Shutdown,
@@ -92,12 +94,15 @@ fn parse_worker(text: &str) -> protocol::Event {
             remembered: Some("icewm".into()),
             ..Info::default()
         })),
-        "started" => protocol::Event::Started { user: None },
+        "started" => protocol::Event::Started {
+            user: (!rest.is_empty()).then(|| Box::new(UserRecord { name: rest.into(), ..UserRecord::default() })),
+        },
         "ended" => protocol::Event::Ended { status: 0 },
         "denied" => failed(FailureKind::Denied),
         "lost" => failed(FailureKind::ConnectionLost),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
+        "notice" => protocol::Event::Notice(Failure::new(FailureKind::NoSound)),
         "no-x11" => failed(FailureKind::NoX11),
         other => panic!("no worker event {other}"),
     }
@@ -126,6 +131,11 @@ fn show(action: &Action) -> String {
             format!("session {}{}", session(&c.session), if c.remember { " remember" } else { "" })
         }
         Action::DropWorker => "drop-worker".into(),
+        Action::Announce(failure) => format!("announce {:?}", failure.kind),
+        Action::StartLocal(id, user) => {
+            format!("start-local {id} {}", user.as_ref().map_or("nobody", |user| &user.name))
+        }
+        Action::StopLocal => "stop-local".into(),
         Action::Failed(_) => "log".into(),
         Action::Exit(status) => format!("exit {status}"),
         Action::Reply(response) => match response {

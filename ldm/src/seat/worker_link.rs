@@ -1,6 +1,7 @@
 //! The session worker as the daemon sees it: a process, and a socket pair with frames on it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::worker::protocol::{self, Command};
 
 /// The worker's end of the socket pair.
 const WORKER_FD: i32 = 3;
+/// Its end of the one to the local session.
+const WORKER_LOCAL_FD: i32 = 4;
 /// After its socket is closed a worker has this long to end its connection.
 const ENDS: Duration = Duration::from_secs(2);
 /// After SIGTERM this long.
@@ -40,11 +43,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn start(id: u64, account: &Account, log_level: u8) -> Result<Self, StartError> {
+    /// Starts it; `local` is its end of the socket pair to the local session.
+    pub(super) fn start(id: u64, account: &Account, log_level: u8, local: Option<OwnedFd>) -> Result<Self, StartError> {
         let (ours, theirs) = Pair::pair()?;
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
-        let child = Spawn::this_program()
+        let mut spawn = Spawn::this_program()
             .seen_as(X_FORWARDER)
             .arg("worker")
             .fd(WORKER_FD, theirs.into())
@@ -54,8 +58,11 @@ impl Worker {
             .env("HOME", &account.home)
             .account(account)
             .umask(0o077)
-            .die_with_us()
-            .start()?;
+            .die_with_us();
+        if let Some(local) = local {
+            spawn = spawn.fd(WORKER_LOCAL_FD, local).env("LDM_WORKER_LOCAL_FD", WORKER_LOCAL_FD.to_string());
+        }
+        let child = spawn.start()?;
         Ok(Self { id, child, stream: UnixStream::from_std(ours)? })
     }
 

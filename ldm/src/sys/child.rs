@@ -1,13 +1,16 @@
 //! A program that was started: its end, its signals, and what it says.
 
+use std::collections::VecDeque;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use ldm_protocol::text;
+use ldm_protocol::{limits, text};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::strays;
 
@@ -27,23 +30,47 @@ pub struct Child {
     name: String,
     pid: i32,
     own_group: bool,
+    keep_group: bool,
     status: Option<ExitStatus>,
     readers: Vec<tokio::task::JoinHandle<()>>,
+    tail: Option<Tail>,
+}
+
+/// Asks the reader of standard error for its last lines.
+#[derive(Debug)]
+struct Tail {
+    ended: CancellationToken,
+    lines: oneshot::Receiver<Vec<String>>,
 }
 
 impl Child {
-    pub(super) fn new(mut inner: tokio::process::Child, name: String, own_group: bool) -> Self {
+    pub(super) fn new(
+        mut inner: tokio::process::Child,
+        name: String,
+        own_group: bool,
+        keep_group: bool,
+        keep_tail: bool,
+    ) -> Self {
         let mut readers = Vec::new();
         if let Some(out) = inner.stdout.take() {
-            readers.push(tokio::spawn(log_lines(name.clone(), out)));
+            readers.push(tokio::spawn(Lines::new(&name, keep_tail).log(out)));
         }
+        let mut tail = None;
         if let Some(err) = inner.stderr.take() {
-            readers.push(tokio::spawn(log_lines(name.clone(), err)));
+            let lines = Lines::new(&name, keep_tail);
+            if keep_tail {
+                let ended = CancellationToken::new();
+                let (sender, receiver) = oneshot::channel();
+                readers.push(tokio::spawn(lines.log_and_keep(err, ended.clone(), sender)));
+                tail = Some(Tail { ended, lines: receiver });
+            } else {
+                readers.push(tokio::spawn(lines.log(err)));
+            }
         }
         let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         strays::started(pid);
         tracing::debug!(program = %name, pid, "started");
-        Self { inner, name, pid, own_group, status: None, readers }
+        Self { inner, name, pid, own_group, keep_group, status: None, readers, tail }
     }
 
     /// Its process id, also that of its process group if it leads one.
@@ -56,7 +83,7 @@ impl Child {
         &self.name
     }
 
-    /// Waits until it has ended; what is left of its process group is then killed. May be called again, and dropped at any
+    /// Waits until it has ended; what is left of its process group is then killed, unless it was to be kept. May be called again, and dropped at any
     /// await.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
@@ -64,7 +91,7 @@ impl Child {
         }
         let status = self.inner.wait().await?;
         // Its number cannot have been given away while members of the group live; without any this reaches nobody.
-        if self.own_group {
+        if self.own_group && !self.keep_group {
             self.send(Signal::SIGKILL);
         }
         self.status = Some(status);
@@ -89,6 +116,14 @@ impl Child {
         if let Err(error) = result.or_else(|e| if e == nix::Error::ESRCH { Ok(()) } else { Err(e) }) {
             tracing::warn!(program = %self.name, pid = self.pid, %error, "cannot be signalled");
         }
+    }
+
+    /// The last lines of its standard error, at most [`limits::APP_STDERR_LINES`], once it has ended. Empty unless it was started
+    /// with [`super::Output::Tail`], and the second time.
+    pub async fn last_words(&mut self) -> Vec<String> {
+        let Some(Tail { ended, lines }) = self.tail.take() else { return Vec::new() };
+        ended.cancel();
+        lines.await.unwrap_or_default()
     }
 
     /// Ends it: SIGTERM, then SIGKILL if it is still there after `grace`.
@@ -143,38 +178,91 @@ impl Quota {
     }
 }
 
-/// Copies a child's output into the log, line by line; never holds more than one bounded line.
-async fn log_lines(name: String, mut stream: impl AsyncRead + Unpin) {
-    let mut quota = Quota::new(Instant::now());
-    let mut log = |line: &[u8]| {
-        let Some(dropped) = quota.take(Instant::now()) else { return };
-        if dropped > 0 {
-            tracing::warn!(program = name, "said too much: {dropped} lines are not in this log");
+/// Takes a child's output apart into bounded lines, and copies them into the log.
+struct Lines {
+    name: String,
+    quota: Quota,
+    /// Whatever it says is said at level debug.
+    quiet: bool,
+    line: Vec<u8>,
+    last: VecDeque<String>,
+}
+
+impl Lines {
+    fn new(name: &str, quiet: bool) -> Self {
+        let quota = Quota::new(Instant::now());
+        Self { name: name.to_owned(), quota, quiet, line: Vec::with_capacity(LINE), last: VecDeque::new() }
+    }
+
+    async fn log(mut self, mut stream: impl AsyncRead + Unpin) {
+        let mut buffer = [0; 512];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            self.take(buffer.get(..read).unwrap_or_default());
         }
-        log_line(&name, line);
-    };
-    let mut buffer = [0; 512];
-    let mut line = Vec::with_capacity(LINE);
-    loop {
-        let read = match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(n) => n,
-        };
-        for &byte in buffer.iter().take(read) {
+        self.end_line();
+    }
+
+    /// Gives the last lines to `lines` once it was `ended` and nothing more is in the pipe. Others who have the pipe may write
+    /// on.
+    async fn log_and_keep(
+        mut self,
+        mut stream: impl AsyncRead + Unpin,
+        ended: CancellationToken,
+        lines: oneshot::Sender<Vec<String>>,
+    ) {
+        let mut lines = Some(lines);
+        let mut buffer = [0; 512];
+        loop {
+            let read = tokio::select! {
+                biased;
+                // What was written before the end is in the pipe by now: a read that would wait has come to its end.
+                read = tokio::task::unconstrained(stream.read(&mut buffer)) => read,
+                () = ended.cancelled(), if lines.is_some() => {
+                    self.end_line();
+                    lines.take().map(|lines| lines.send(self.last.drain(..).collect()));
+                    continue;
+                }
+            };
+            let Ok(read @ 1..) = read else { break };
+            self.take(buffer.get(..read).unwrap_or_default());
+            tokio::task::consume_budget().await;
+        }
+        self.end_line();
+        lines.map(|lines| lines.send(self.last.drain(..).collect()));
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             if byte == b'\n' {
-                log(&line);
-                line.clear();
-            } else if line.len() < LINE {
-                line.push(byte);
+                self.end_line();
+            } else if self.line.len() < LINE {
+                self.line.push(byte);
             }
         }
     }
-    if !line.is_empty() {
-        log(&line);
+
+    fn end_line(&mut self) {
+        if self.line.is_empty() {
+            return;
+        }
+        if self.quiet {
+            let text = text::sanitise_line(&String::from_utf8_lossy(&self.line), limits::LOG_TAIL_LINE);
+            if self.last.len() == limits::APP_STDERR_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(text);
+        }
+        if let Some(dropped) = self.quota.take(Instant::now()) {
+            if dropped > 0 {
+                tracing::warn!(program = self.name, "said too much: {dropped} lines are not in this log");
+            }
+            log_line(&self.name, &self.line, self.quiet);
+        }
+        self.line.clear();
     }
 }
 
-fn log_line(name: &str, line: &[u8]) {
+fn log_line(name: &str, line: &[u8], quiet: bool) {
     // Our own programs mark a line's level as `<N>` (sd-daemon(3)); others may, too.
     let (level, line) = match line {
         [b'<', level @ b'0'..=b'7', b'>', rest @ ..] => (*level, rest),
@@ -185,6 +273,7 @@ fn log_line(name: &str, line: &[u8]) {
         return;
     }
     match level {
+        _ if quiet => tracing::debug!(program = name, "{text}"),
         b'0'..=b'3' => tracing::error!(program = name, "{text}"),
         b'4' => tracing::warn!(program = name, "{text}"),
         b'7' => tracing::debug!(program = name, "{text}"),

@@ -13,11 +13,13 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::{fs, io};
 
 use nix::libc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 pub use account::{Account, AccountError};
 pub use child::Child;
 pub use spawn::{Captured, Output, Spawn, SpawnError};
-pub use strays::{adopt_orphans, end_strays};
+pub use strays::{adopt_orphans, end_descendants, end_strays, end_user, has_processes, reap_strays};
 
 /// Where this program is, whatever has happened to its path since it started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -81,6 +83,19 @@ pub fn inherited_fd(number: c_int) -> io::Result<OwnedFd> {
     // SAFETY: it is open (checked above), and the caller promises to take each inherited number once.
     #[allow(unsafe_code)]
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Watches a file whose changes show as `POLLPRI`, as the kernel's list of mounts does (proc_pid_mounts(5)).
+pub fn watch_priority(file: fs::File) -> io::Result<AsyncFd<fs::File>> {
+    // SAFETY: a `File` owns its descriptor, which stays open and the same until the file is dropped; `AsyncFd` keeps the file.
+    #[allow(unsafe_code)]
+    Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) }?)
+}
+
+/// Takes a mount away at once; it goes when nobody uses it any more (umount2(2), `MNT_DETACH`).
+pub fn unmount(path: &std::path::Path) -> io::Result<()> {
+    use nix::mount::{MntFlags, umount2};
+    Ok(umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?)
 }
 
 /// Gives `path` to this user and their group, if we are root. Symbolic links are not followed.

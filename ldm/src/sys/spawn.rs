@@ -1,10 +1,11 @@
 //! Starting a program: with nothing inherited that was not asked for.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString, c_int, c_uint};
+use std::ffi::{CString, OsStr, OsString, c_int, c_uint};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -20,6 +21,8 @@ pub enum Output {
     Log,
     /// Wherever ours go.
     Inherit,
+    /// Into our log likewise, at level debug; [`Child::last_words`] gives the last lines of its standard error.
+    Tail,
     /// Nowhere.
     Null,
 }
@@ -60,9 +63,11 @@ pub struct Spawn {
     fds: Vec<(RawFd, OwnedFd)>,
     output: Output,
     account: Option<Account>,
-    cwd: Option<PathBuf>,
+    stdio: Option<OwnedFd>,
+    cwd: Vec<PathBuf>,
     umask: Option<u32>,
     own_group: bool,
+    keep_group: bool,
     die_with_us: bool,
 }
 
@@ -78,9 +83,11 @@ impl Spawn {
             fds: Vec::new(),
             output: Output::Log,
             account: None,
-            cwd: None,
+            stdio: None,
+            cwd: Vec::new(),
             umask: None,
             own_group: true,
+            keep_group: false,
             die_with_us: false,
         }
     }
@@ -155,10 +162,18 @@ impl Spawn {
         self
     }
 
-    /// Its working directory; `/` by default, so that no mount is kept busy.
+    /// Makes this its standard input and output, instead of `/dev/null` and what [`Spawn::output`] says.
+    #[must_use]
+    pub fn stdio(mut self, fd: OwnedFd) -> Self {
+        self.stdio = Some(fd);
+        self
+    }
+
+    /// Its working directory; `/` by default, so that no mount is kept busy. Named several times: the first that it can enter,
+    /// as its own user.
     #[must_use]
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
-        self.cwd = Some(dir.as_ref().to_owned());
+        self.cwd.push(dir.as_ref().to_owned());
         self
     }
 
@@ -176,6 +191,13 @@ impl Spawn {
         self
     }
 
+    /// When it has ended, what is left of its process group goes on.
+    #[must_use]
+    pub fn keep_group(mut self) -> Self {
+        self.keep_group = true;
+        self
+    }
+
     /// The kernel kills it (SIGTERM) when the thread that starts it ends, however that ends. Start it from a thread that
     /// lives as long as the process.
     #[must_use]
@@ -187,10 +209,11 @@ impl Spawn {
     /// Starts it. Must be called inside a tokio runtime.
     pub fn start(self) -> Result<Child, SpawnError> {
         let program = self.program.to_string_lossy().into_owned();
-        let own_group = self.own_group;
+        let Self { own_group, keep_group, output, .. } = self;
         let name = self.log_name();
+        let _starting = super::strays::starting();
         match self.start_inner() {
-            Ok(inner) => Ok(Child::new(inner, name, own_group)),
+            Ok(inner) => Ok(Child::new(inner, name, own_group, keep_group, output == Output::Tail)),
             Err(source) => Err(SpawnError { program, source }),
         }
     }
@@ -204,9 +227,12 @@ impl Spawn {
 
     async fn capture_inner(self, most: usize) -> io::Result<Captured> {
         let (name, own_group) = (self.log_name(), self.own_group);
-        let mut inner = self.output(Output::Log).start_inner()?;
-        let (out, err) = (inner.stdout.take(), inner.stderr.take());
-        let mut child = Child::new(inner, name, own_group);
+        let (mut child, out, err) = {
+            let _starting = super::strays::starting();
+            let mut inner = self.output(Output::Log).start_inner()?;
+            let (out, err) = (inner.stdout.take(), inner.stderr.take());
+            (Child::new(inner, name, own_group, false, false), out, err)
+        };
         let (stdout, stderr) = tokio::join!(read_some(out, most), read_some(err, most));
         Ok(Captured { stdout: stdout?, stderr: stderr?, status: child.wait().await? })
     }
@@ -245,13 +271,16 @@ impl Spawn {
             std::os::unix::process::CommandExt::arg0(&mut command, arg0);
         }
         command.args(&self.args).env_clear().envs(&self.env).stdin(Stdio::null());
-        command.current_dir(self.cwd.as_deref().unwrap_or(Path::new("/")));
         let stdio = || match self.output {
-            Output::Log => Stdio::piped(),
+            Output::Log | Output::Tail => Stdio::piped(),
             Output::Inherit => Stdio::inherit(),
             Output::Null => Stdio::null(),
         };
         command.stdout(stdio()).stderr(stdio());
+        if let Some(fd) = &self.stdio {
+            command.stdin(fd.try_clone()?).stdout(fd.try_clone()?);
+        }
+        let dirs = self.cwd.iter().map(PathBuf::as_path).chain(self.cwd.is_empty().then_some(Path::new("/")));
 
         let mut child = InChild {
             descriptors: sources.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)).collect(),
@@ -259,6 +288,7 @@ impl Spawn {
             // A process that is not root can only stay what it is; setgroups would be refused.
             account: self.account.as_ref().filter(|a| super::is_root() || !a.is_current()).cloned(),
             umask: self.umask,
+            dirs: dirs.map(|dir| CString::new(dir.as_os_str().as_bytes())).collect::<Result<_, _>>()?,
             own_group: self.own_group,
             die_with: self.die_with_us.then(nix::unistd::getpid),
         };
@@ -316,6 +346,7 @@ struct InChild {
     to_close: Vec<(c_uint, c_uint)>,
     account: Option<Account>,
     umask: Option<u32>,
+    dirs: Vec<CString>,
     own_group: bool,
     die_with: Option<nix::unistd::Pid>,
 }
@@ -353,6 +384,15 @@ impl InChild {
                     return Err(io::Error::from_raw_os_error(libc::EPERM));
                 }
             }
+            // As the user, who may enter other directories than root.
+            let mut entered = Ok(());
+            for dir in &self.dirs {
+                entered = check(libc::chdir(dir.as_ptr()));
+                if entered.is_ok() {
+                    break;
+                }
+            }
+            entered?;
             if let Some(parent) = self.die_with {
                 // After the change of user, which would clear it.
                 check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;

@@ -122,6 +122,11 @@ impl Remote {
         Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
     }
 
+    /// Runs a command; its input is to follow.
+    pub(super) async fn exec(&self, command: &str) -> Result<Exec, Failure> {
+        self.connection.exec(command, None).await.map_err(told)
+    }
+
     /// Runs a command with this as all its input.
     pub(super) async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
         let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;

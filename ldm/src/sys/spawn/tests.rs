@@ -67,6 +67,57 @@ async fn the_user_is_dropped_for_good() {
 }
 
 #[tokio::test]
+async fn the_first_directory_that_the_user_can_enter_is_entered() {
+    if !super::super::is_root() {
+        return;
+    }
+    let nobody = Account::find("nobody").unwrap();
+    let root_only = tempfile::tempdir().unwrap();
+    super::super::set_mode(root_only.path(), 0o700).unwrap();
+    let (_, text) = run(|s| s.account(&nobody).cwd(root_only.path()).cwd("/nonexistent").cwd("/usr"), "pwd >&9").await;
+    assert_eq!(text, "/usr\n");
+    let error = Spawn::new("/bin/true").account(&nobody).cwd(root_only.path()).start().unwrap_err();
+    assert_eq!(error.source.kind(), io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn standard_input_and_output_may_be_one_socket() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut child = Spawn::new("/bin/cat").stdio(theirs.into()).start().unwrap();
+    let mut ours = ours;
+    io::Write::write_all(&mut ours, b"there and back").unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "there and back");
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_last_words_are_those_before_the_end_whoever_has_the_pipe() {
+    for _ in 0..50 {
+        let script =
+            "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i >&2; done; sleep 1000 & printf end >&2; exit 3";
+        let mut child = Spawn::new("/bin/sh")
+            .args(["-c", script])
+            .env("PATH", "/usr/bin:/bin")
+            .output(Output::Tail)
+            .keep_group()
+            .start()
+            .unwrap();
+        let pid = child.pid();
+        assert_eq!(child.wait().await.unwrap().code(), Some(3));
+        let last = child.last_words().await;
+        assert_eq!(last.len(), ldm_protocol::limits::APP_STDERR_LINES);
+        assert_eq!(last[..2], ["line 22", "line 23"]);
+        assert_eq!(last.last().unwrap(), "end");
+        assert!(child.last_words().await.is_empty());
+        // The one that went on: its group was kept.
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_failed_exec_is_told_even_with_low_descriptors_taken() {
     let (_reader, writer) = io::pipe().unwrap();
     let error = Spawn::new("/nonexistent/program").fd(3, writer.into()).start().unwrap_err();

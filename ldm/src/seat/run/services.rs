@@ -1,0 +1,86 @@
+//! What a session gets besides its windows, as the configuration has it.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use ldm_protocol::helper::UserRecord;
+use tokio::sync::oneshot;
+
+use super::{Driver, Event, Input, Part, own_language};
+use crate::local_session::{self, Orders};
+use crate::seat::local_link::{self, Local};
+use crate::worker::protocol::{Menu, Services};
+
+impl Driver {
+    pub(super) fn services(&self) -> Services {
+        let config = &self.config;
+        Services {
+            sound: None,
+            local_apps: config.local_apps,
+            menu: (config.local_apps && config.local_apps_menu)
+                .then(|| Menu { items: config.local_apps_menu_items.clone() }),
+            open: config.local_apps && !config.local_apps_open.is_empty(),
+            remote_apps: config.remote_apps,
+        }
+    }
+
+    /// The worker's end of the socket pair to a local session; ours is kept until that is started.
+    pub(super) fn pair_for_local(&mut self) -> Option<OwnedFd> {
+        self.local_end = None;
+        if !self.config.local_apps {
+            return None;
+        }
+        match local_link::pair() {
+            Ok((ours, theirs)) => {
+                self.local_end = Some(ours);
+                Some(theirs)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no socket pair: programs cannot be started here");
+                None
+            }
+        }
+    }
+
+    pub(super) fn start_local(&mut self, id: u64, user: Option<Box<UserRecord>>) {
+        let (stop, stopped) = oneshot::channel();
+        self.stop_local = Some(stop);
+        let started = match (self.local_end.take(), user) {
+            (None, _) => Err("there is no connection to the session worker".to_owned()),
+            (Some(end), None) => {
+                let why = "the server has no ldm-server-helper of this version, which would say who the user is";
+                local_session::refuse(end, why);
+                Err(why.to_owned())
+            }
+            (Some(end), Some(user)) => Local::start(&self.orders(*user), end, self.config.log_level),
+        };
+        let events = self.events.clone();
+        self.spawn(Part::Local(id), async move {
+            let why = match started {
+                Ok(local) => local.serve(stopped).await,
+                Err(why) => why,
+            };
+            let _ = events.send(Input::Seat(Event::LocalExited(id, why))).await;
+        });
+    }
+
+    fn orders(&self, user: UserRecord) -> Orders {
+        let config = &self.config;
+        let display = self.display.clone().unwrap_or_default();
+        Orders {
+            user,
+            display: display.name,
+            cookie: display.cookie,
+            allowed: config.local_apps_whitelist.clone(),
+            groups: config.local_apps_groups.clone(),
+            extra_mounts: config.local_apps_extra_mounts.clone(),
+            follow_symlinks: config.follow_symlinks,
+            open: config.local_apps_open.clone(),
+            language: config.force_language.clone().or(config.language.clone()).or_else(own_language),
+            vt: config.vt,
+            sound: BTreeMap::new(),
+            directory: self.directory.base().to_owned(),
+            worker: self.worker_account.uid,
+        }
+    }
+}
