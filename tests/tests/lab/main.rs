@@ -2,6 +2,7 @@
 
 mod answers;
 mod dialog;
+mod endpoint;
 mod faults;
 mod foreign;
 mod helper;
