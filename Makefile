@@ -43,6 +43,10 @@ install:
 	install -D -m 0755 target/release/ldm $(BINDIR)/ldm
 	install -D -m 0755 target/release/ldm-greeter $(LIBEXECDIR)/ldm-greeter
 	install -D -m 0755 target/release/ldm-server-helper $(BINDIR)/ldm-server-helper
+	ln -sf ldm-server-helper $(BINDIR)/ltsp-localapps
+	ln -sf ldm $(BINDIR)/ltsp-remoteapps
+	# Either program is right on either side; a package of the client alone links it to ldm.
+	ln -sf ldm-server-helper $(BINDIR)/ltsp-open
 	if [ -d themes ]; then find themes -type f | while read -r f; do install -D -m 0644 "$$f" "$(DATADIR)/ldm/$$f" || exit 1; done; fi
 	install -d $(LIBDIR)/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/systemd/ldm.service > $(LIBDIR)/systemd/system/ldm.service

@@ -10,6 +10,7 @@ mod known_hosts_file;
 use std::path::Path;
 
 use known_hosts_file::{HostName, KnownHosts, Marker};
+use ldm::audio::guard::{Replies, Requests};
 use ldm::config::{self, ConfigError};
 use ldm::x11::{DisplayName, Forward, ForwardError};
 use ldm::xauth::{self, Cookie};
@@ -18,8 +19,13 @@ use ldm::xauth::{self, Cookie};
 pub type Check = (&'static str, fn(&[u8]));
 
 /// Every check here.
-pub const ALL: &[Check] =
-    &[("lts_conf", lts_conf), ("known_hosts", known_hosts), ("xauthority", xauthority), ("x11_setup", x11_setup)];
+pub const ALL: &[Check] = &[
+    ("lts_conf", lts_conf),
+    ("known_hosts", known_hosts),
+    ("xauthority", xauthority),
+    ("x11_setup", x11_setup),
+    ("sound_guard", sound_guard),
+];
 
 /// A configuration is taken whole, or every complaint says where.
 pub fn lts_conf(data: &[u8]) {
@@ -91,4 +97,54 @@ pub fn x11_setup(data: &[u8]) {
         Err(ForwardError::Setup(_)) => {}
         other => panic!("{other:?}"),
     }
+}
+
+/// Whatever a sound client sends, whole or in pieces, the daemon sees the same frames, none of which is a command that is not
+/// for sessions, offers shared memory, or records without a microphone.
+pub fn sound_guard(data: &[u8]) {
+    let feed = |step: usize| {
+        let mut guard = Requests::new(false, None);
+        let (mut onward, mut back) = (Vec::new(), Vec::new());
+        let mut result = Ok(());
+        for piece in data.chunks(step) {
+            result = guard.push(piece, &mut onward, &mut back, |_| {});
+            if result.is_err() {
+                break;
+            }
+        }
+        (onward, back, result)
+    };
+    let (onward, back, result) = feed(usize::MAX);
+    let pieces = feed(7);
+    assert!(pieces.2 == result);
+    if result.is_ok() {
+        assert!(pieces.0 == onward && pieces.1 == back);
+    }
+    assert!(onward.len() <= data.len());
+    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut rest = onward.as_slice();
+    let mut first = true;
+    while rest.len() >= 20 {
+        let (length, channel, flags) = (word(rest, 0) as usize, word(rest, 4), word(rest, 16));
+        assert!(flags <= 3 && (1..=16 << 20).contains(&length));
+        if channel == u32::MAX {
+            let command = word(rest, 21);
+            assert!(![0, 1, 2, 5, 7, 48, 49, 50, 51, 52, 87, 101, 102, 103, 104].contains(&command), "{command}");
+            assert!(!first || command == 8);
+            if command == 8 {
+                assert_eq!(word(rest, 31) >> 16, 0);
+            }
+            first = false;
+        } else {
+            assert!(!first);
+        }
+        rest = rest.get(20 + length..).unwrap_or_default();
+    }
+    // Answers are whole frames, as a daemon's are.
+    let (mut replies, mut at) = (Replies::default(), 0);
+    while at < back.len() {
+        at += replies.advance(&back[at..]).unwrap();
+        assert!(replies.between_frames());
+    }
+    let _ = Replies::default().advance(data);
 }

@@ -16,6 +16,8 @@ pub const LOCAL_QUEUE: &str = "_LDM_LOCALAPPS";
 pub const REMOTE_QUEUE: &str = "_LDM_REMOTEAPPS";
 /// Where answers are appended.
 pub const ANSWERS: &str = "_LDM_APPS_ANSWERS";
+/// Selection that the reader of the queues owns: without an owner nobody will answer.
+pub const SELECTION: &str = "_LDM_APPS";
 /// The original's one slot for a command line to run on the client.
 pub const OLD_LOCAL: &str = "LTSP_COMMAND";
 /// Its flag, `true` for one after the other.

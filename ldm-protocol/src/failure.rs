@@ -56,6 +56,8 @@ pub enum FailureKind {
     NoLocalApps,
     /// Programs on this computer run without the user's home on the server. `detail` says why.
     NoHome,
+    /// Programs on this computer are missing from the session's menu. `detail` says why.
+    NoMenu,
     /// A defect in LDM; `detail` is for its maintainers.
     Internal,
 }
@@ -117,6 +119,9 @@ impl FailureKind {
             Self::NoHome => {
                 "Programs on this computer cannot see your files. Save nothing in them, and ask the administrator: {detail}"
             }
+            Self::NoMenu => {
+                "Programs on this computer are missing from the menu of this session. Ask the administrator: {detail}"
+            }
             Self::Internal => {
                 "Something went wrong in the login program. Try again, and tell the administrator: {detail}"
             }
@@ -149,6 +154,7 @@ impl FailureKind {
         Self::NoSound,
         Self::NoLocalApps,
         Self::NoHome,
+        Self::NoMenu,
         Self::Internal,
     ];
 }

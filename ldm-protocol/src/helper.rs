@@ -289,6 +289,9 @@ pub enum SessionEvent {
         /// The session's own directory on the server (mode 0700), gone with it. Names the session to other commands.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         directory: Option<String>,
+        /// Sound was asked for and the session has none; why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_sound: Option<String>,
     },
     /// It was not started.
     Refused {

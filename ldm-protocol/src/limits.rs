@@ -56,6 +56,12 @@ pub const APP_BYTES: usize = 128 * 1024;
 /// Variables that a request for an application may set.
 pub const APP_VARIABLES: usize = 32;
 
+/// Value of one of them.
+pub const APP_VARIABLE: usize = 1024;
+
+/// A request's own name.
+pub const APP_ID: usize = 64;
+
 /// One frame between session worker and the local session: a request with its frame around it.
 pub const LOCAL_FRAME: usize = APP_REQUEST + 4096;
 

@@ -1,4 +1,6 @@
-//! The value of `Exec`: words, quoting and field codes (Desktop Entry Specification, "The Exec key"). Pure.
+//! A session's command out of the value of `Exec`. Pure.
+
+use ldm_protocol::desktop_entry;
 
 /// Longest value that is taken.
 const MAX_BYTES: usize = 4096;
@@ -16,7 +18,7 @@ impl CommandLine {
         if exec.len() > MAX_BYTES || exec.chars().any(char::is_control) {
             return None;
         }
-        let words: Vec<String> = split(exec)?;
+        let words = desktop_entry::words(exec)?;
         let first = words.first().filter(|w| !w.is_empty())?;
         if first.starts_with('-') || first.contains('=') {
             return None;
@@ -43,56 +45,6 @@ impl CommandLine {
     pub fn text(&self) -> &str {
         &self.text
     }
-}
-
-/// Splits at blanks outside quotes, drops field codes; `None` when a quote stays open.
-///
-/// The specification allows double quotes only; single quotes and a backslash outside quotes are in the wild, because GLib
-/// parses the value as a shell would.
-fn split(exec: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = exec.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            c if c.is_whitespace() => words.extend(word.take()),
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => match chars.next()? {
-                            c @ ('"' | '`' | '$' | '\\') => word.push(c),
-                            c => {
-                                word.push('\\');
-                                word.push(c);
-                            }
-                        },
-                        c => word.push(c),
-                    }
-                }
-            }
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        c => word.push(c),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            // A word that is only a field code is no word at all.
-            '%' => match chars.next() {
-                Some('%') => word.get_or_insert_default().push('%'),
-                Some(c) if c.is_whitespace() => words.extend(word.take()),
-                _ => {}
-            },
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Some(words)
 }
 
 fn without_field_codes(exec: &str) -> String {

@@ -3,11 +3,19 @@
 //! They are set before the user's profile is read, so that it can use them, and once more after it, so that it cannot
 //! change what the login decided.
 
-use ldm_protocol::helper::Client;
+use std::path::Path;
+
+use ldm_protocol::helper::{Client, SessionRequest};
 use ldm_protocol::limits;
 
 use crate::languages;
 use crate::sessions::XSession;
+
+/// Its value goes before what the profile leaves of it, instead of taking its place.
+pub const DATA_DIRS: &str = "XDG_DATA_DIRS";
+
+/// The program that opens files and addresses on the client.
+pub const OPEN: &str = "ltsp-open";
 
 /// A variable and its value; `None` removes it.
 pub type Setting = (&'static str, Option<String>);
@@ -51,6 +59,18 @@ pub fn of_client(client: &Client) -> Vec<Setting> {
         ("LTSP_CLIENT_MAC", clean(&client.mac, ":-")),
     ];
     facts.into_iter().filter(|(_, value)| value.is_some()).collect()
+}
+
+/// What leads a session's programs to entries for its menu in `share`, and to the client with addresses that they open.
+pub fn of_services(request: &SessionRequest, share: &Path, has_open: bool) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    if request.menu || request.open_on_client {
+        settings.push((DATA_DIRS, share.to_str().map(str::to_owned)));
+    }
+    if request.open_on_client && has_open {
+        settings.push(("BROWSER", Some(OPEN.to_owned())));
+    }
+    settings
 }
 
 #[cfg(test)]

@@ -41,8 +41,12 @@ impl ErrorLog {
 
     /// Standard output or error of the session's command.
     pub fn stdio(&self) -> Stdio {
-        let file = self.open.as_ref().ok().and_then(|open| open.file.try_clone().ok());
-        file.map_or_else(Stdio::null, Stdio::from)
+        self.file().map_or_else(Stdio::null, Stdio::from)
+    }
+
+    /// Another descriptor of the file; `None` when it is not used.
+    pub fn file(&self) -> Option<File> {
+        self.open.as_ref().ok().and_then(|open| open.file.try_clone().ok())
     }
 
     /// The last lines this session wrote, sanitised; at most [`limits::LOG_TAIL_LINES`].

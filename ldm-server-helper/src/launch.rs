@@ -8,15 +8,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::account::{Account, is_program};
-use crate::environment::Setting;
+use crate::environment::{self, Setting};
 use crate::error_log::ErrorLog;
 use crate::sys;
 
-/// Applies `NAME=VALUE` and `NAME` (remove) arguments up to `--`, then becomes the rest.
+/// Applies `NAME=VALUE`, `NAME` (remove) and `XDG_DATA_DIRS+=DIRECTORY` (first) arguments up to `--`, then becomes the rest.
 const START: &str = r#"
 ldm_start() {
     while [ "$1" != -- ]; do
-        case "$1" in *=*) export "$1" ;; *) unset "$1" ;; esac
+        case "$1" in
+            XDG_DATA_DIRS+=*)
+                XDG_DATA_DIRS=${1#*+=}:${XDG_DATA_DIRS:-/usr/local/share:/usr/share}
+                export XDG_DATA_DIRS ;;
+            *=*) export "$1" ;;
+            *) unset "$1" ;;
+        esac
         shift
     done
     shift
@@ -58,7 +64,10 @@ pub fn command(account: &Account, home: &Path, target: &Target, settings: &[Sett
     let mut command = Command::new(shell);
     command.args(flags).arg(script).arg("ldm-session");
     for (name, value) in settings {
-        if let Some(value) = value {
+        if *name == environment::DATA_DIRS {
+            // A profile may well set it anew, and what it has put there stays.
+            command.args(value.iter().map(|directory| format!("{name}+={directory}")));
+        } else if let Some(value) = value {
             command.env(name, value).arg(format!("{name}={value}"));
         } else {
             command.env_remove(name).arg(name);
@@ -106,7 +115,7 @@ mod tests {
             .args(rest)
             .arg("-c")
             .arg(format!("{START}{PROFILE}{BEGIN}"))
-            .args(["ldm-session", "A=our $(x) 'v'", "GONE", "--"])
+            .args(["ldm-session", "A=our $(x) 'v'", "GONE", "XDG_DATA_DIRS+=/our/share", "--"])
             .args(["/bin/sh", "-c", r#"echo "$#|$1|$A|${GONE-unset}|$SEEN""#, "sh", "a  b %U \"q\" $(x)"])
             .env("HOME", home.path())
             .env("GONE", "x")

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use ldm_protocol::helper::{InfoRequest, from_argument};
 use ldm_server_helper::account::Account;
 use ldm_server_helper::request::{self, note};
-use ldm_server_helper::{info, session};
+use ldm_server_helper::session_directory::SessionDirectory;
+use ldm_server_helper::{info, localapp, menu, open, remoteapp, session};
 
 const HELP: &str = "\
 Usage: ldm-server-helper COMMAND
@@ -16,6 +17,12 @@ LDM's helper on the server. It is run over SSH as the user who logs in, not by h
 Commands, each with its request as JSON on the input, or in base64url as argument:
   info       print what this server offers; needs no request
   session    run a session, and end it when the input ends
+  menu       put entries into the menu of the session of a directory
+  remoteapp  run a program in a session
+  tidy       end and remove what sessions left whose helpers were killed; needs no request
+and, in the session, with words instead:
+  localapp   start a program on the client: ltsp-localapps --help
+  open       open a file or an address on the client: ltsp-open --help
 
 Options:
   --version  print the version
@@ -28,6 +35,12 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Some(words) = localapp::words(std::env::args_os()) {
+        return localapp::run(words);
+    }
+    if let Some(words) = open::words(std::env::args_os()) {
+        return open::run(words);
+    }
     let mut args = std::env::args_os().skip(1);
     let command = args.next().unwrap_or_default();
     let command = command.to_string_lossy();
@@ -43,6 +56,12 @@ fn main() -> ExitCode {
             Ok(stdin) => ExitCode::from(if session::run(&Account::from_env(), argument, stdin) { 0 } else { REFUSED }),
             Err(error) => failed(&error),
         },
+        "menu" => run_menu(argument.unwrap_or_default()),
+        "remoteapp" => match request::stdin() {
+            Ok(stdin) => ExitCode::from(if remoteapp::run(stdin) { 0 } else { REFUSED }),
+            Err(error) => failed(&error),
+        },
+        "tidy" => ExitCode::from(if session::tidy(&Account::from_env()) { 0 } else { REFUSED }),
         "--version" | "-V" => print(concat!("ldm-server-helper ", env!("CARGO_PKG_VERSION"), "\n")),
         "--help" | "-h" => print(HELP),
         "" => {
@@ -80,6 +99,20 @@ fn run_info(argument: Option<&str>) -> ExitCode {
     };
     match request::write_line(&info::collect(&Account::from_env(), &request)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn run_menu(directory: &str) -> ExitCode {
+    let directory = match SessionDirectory::open(directory) {
+        Ok(directory) => directory,
+        Err(error) => return failed(&error),
+    };
+    match menu::receive(&directory, std::io::stdin().lock()) {
+        Ok(written) => match request::write_line(&written) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
         Err(error) => failed(&error),
     }
 }

@@ -66,6 +66,28 @@ impl Marker {
         &self.0
     }
 
+    /// One that [`Marker::as_str`] gave; `None` for what cannot be one.
+    pub fn parse(value: &str) -> Option<Self> {
+        let numbers = value.split('-').take(3).filter(|part| part.parse::<u64>().is_ok()).count();
+        (numbers == 3 && value.len() < 200).then(|| Self(value.to_owned()))
+    }
+
+    /// The helper that made it, to be waited for: readable when it has ended. `None` when it has, or where there are no
+    /// descriptors of processes.
+    pub fn helper(&self) -> Option<OwnedFd> {
+        let mut parts = self.0.split('-');
+        let (pid, started) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        match Handle::open(Process { pid, parent: 0, started, ended: false })? {
+            Handle::Descriptor(fd) => Some(fd),
+            Handle::Number(_) => None,
+        }
+    }
+
+    /// Whether this is the marker of a session whose helper is known to be dead.
+    pub fn is_dead(value: &str) -> bool {
+        pid_namespace().is_ok_and(|namespace| Self::is_orphaned(value, namespace))
+    }
+
     /// Whether the helper that made it can be known to be dead. Not from another pid namespace (a container that shares the
     /// user's home), where its id means nothing.
     fn is_orphaned(value: &str, namespace: u64) -> bool {
@@ -121,14 +143,33 @@ fn pids() -> Vec<i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The value of [`VARIABLE`] in a process's environment, if that may be read.
-fn marker_of(pid: i32) -> Option<String> {
+/// The environment with which a process was started, if that may be read: `NAME=VALUE`, each with a NUL behind it.
+fn environment_of(pid: i32) -> Option<Vec<u8>> {
     let mut environment = Vec::new();
     File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT).read_to_end(&mut environment).ok()?;
+    Some(environment)
+}
+
+/// The value of [`VARIABLE`] in a process's environment, if that may be read.
+fn marker_of(pid: i32) -> Option<String> {
+    marker_in(&environment_of(pid)?)
+}
+
+fn marker_in(environment: &[u8]) -> Option<String> {
     environment.split(|&b| b == 0).find_map(|setting| {
         let value = setting.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")?;
         String::from_utf8(value.to_vec()).ok()
     })
+}
+
+/// The environments of a session's processes, of the oldest process first.
+pub fn environments(marker: &Marker) -> Vec<Vec<u8>> {
+    let ours = |&pid: &i32| is_own(pid) && session_marker_of(pid).is_some_and(|m| m == marker.0);
+    let mut found: Vec<Process> = pids().into_iter().filter(ours).filter_map(Process::read).collect();
+    found.sort_unstable_by_key(|p| (p.started, p.pid));
+    // Read once more: the id may be another process's by now.
+    let environments = found.into_iter().take(WATCHED).filter_map(|p| environment_of(p.pid));
+    environments.filter(|environment| marker_in(environment).is_some_and(|m| m == marker.0)).collect()
 }
 
 /// Whether a process is a service of a user's service manager, by the text of its `cgroup` file (cgroups(7)).

@@ -3,7 +3,7 @@
 //! One thread and one poll(2) loop: the session's command ends (SIGCHLD), the client closes stdin or disappears, or a signal
 //! asks for the end. Whatever it is, the session's processes are ended before this process is.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -18,13 +18,14 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::account::Account;
+use crate::directory::{self, Directory};
 use crate::error_log::ErrorLog;
 use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
 use crate::xauthority::AuthorityFile;
-use crate::{dmrc, environment, languages, launch, request, xsession};
+use crate::{dmrc, environment, languages, launch, request, sound, user, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -52,12 +53,17 @@ pub fn run(account: &Account, argument: Option<&str>, mut stdin: File) -> bool {
         }
         None => from_stdin(&mut stdin),
     };
-    match request.and_then(|request| Plan::new(account, &request)).and_then(|plan| plan.start(account)) {
+    let sound = request.as_ref().ok().and_then(|request| request.sound.clone());
+    let started = request.and_then(|request| Plan::new(account, &request)).and_then(|plan| plan.start(account));
+    match started {
         Ok(running) => {
             running.see_through(&mut stdin);
             true
         }
         Err(Refused(reason, detail)) => {
+            if let Some(sound) = sound {
+                sound::discard(&sound);
+            }
             let detail = text::sanitise_line(&detail, limits::LOG_TAIL_LINE);
             // A client that is gone needs no reason.
             let _ = request::write_line(&SessionEvent::Refused { reason, detail });
@@ -81,6 +87,8 @@ struct Plan {
     settings: Vec<environment::Setting>,
     marker: Marker,
     authority: Option<AuthorityFile>,
+    directory: Option<Directory>,
+    no_sound: Option<String>,
 }
 
 impl Plan {
@@ -95,6 +103,7 @@ impl Plan {
         settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
         settings.extend(language(account, request.language.as_deref()));
         let authority = display(account, request, &mut settings)?;
+        let (directory, no_sound) = services(account, request, &marker, &mut settings);
 
         if request.remember {
             // Not "default": display managers that read the file as well would look for a session of that name.
@@ -104,14 +113,11 @@ impl Plan {
             }
         }
         let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Self { home, label, target, settings, marker, authority })
+        Ok(Self { home, label, target, settings, marker, authority, directory, no_sound })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
-        let left = processes::leftovers();
-        if left > 0 {
-            note(&format!("{left} processes of an earlier session cannot be ended"));
-        }
+        tidy(account);
         let signals = signals().map_err(|e| Refused::failed("signals", e))?;
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
         let log = ErrorLog::open(&self.home);
@@ -120,8 +126,77 @@ impl Plan {
         // Returns only when the child has become the shell, or could not.
         let child = command.spawn().map_err(|e| Refused::failed(&command.get_program().to_string_lossy(), e))?;
         let command = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-        Ok(Running { label: self.label, command, since, signals, log, marker: self.marker, authority: self.authority })
+        Ok(Running {
+            label: self.label,
+            command,
+            since,
+            signals,
+            log,
+            marker: self.marker,
+            authority: self.authority,
+            directory: self.directory,
+            no_sound: self.no_sound,
+        })
     }
+}
+
+/// Ends and removes what this user's sessions left whose helpers were killed. Returns whether all of it is gone.
+pub fn tidy(account: &Account) -> bool {
+    let left = processes::leftovers();
+    if left > 0 {
+        note(&format!("{left} processes of an earlier session cannot be ended"));
+    }
+    directory::remove_stale(account);
+    left == 0
+}
+
+/// The session's directory and what is in it. A session without it goes on; the second value says why it has no sound.
+fn services(
+    account: &Account,
+    request: &SessionRequest,
+    marker: &Marker,
+    settings: &mut Vec<environment::Setting>,
+) -> (Option<Directory>, Option<String>) {
+    let socket = match request.sound.as_ref().map(sound::socket).transpose() {
+        Ok(socket) => socket.flatten(),
+        // Said once more below.
+        Err(_) => None,
+    };
+    let directory = match Directory::make(account, socket, marker) {
+        Ok(directory) => directory,
+        Err(error) => {
+            let why = format!("the session's directory cannot be made: {error}");
+            note(&why);
+            request.sound.iter().for_each(sound::discard);
+            return (None, request.sound.is_some().then_some(why));
+        }
+    };
+    let has_open = account.find_program(environment::OPEN).is_some();
+    if request.open_on_client && !has_open {
+        note(&format!("{} is not installed; addresses open in the session", environment::OPEN));
+    }
+    let share = directory.path().join("share");
+    settings.extend(environment::of_services(request, &share, has_open));
+    if settings.iter().any(|(name, _)| *name == environment::DATA_DIRS) {
+        // Before the desktop starts: it watches only what is there.
+        for kind in ["applications", "icons"] {
+            if let Err(error) = fs::create_dir_all(share.join(kind)) {
+                note(&format!("no menu of the client's programs: {error}"));
+            }
+        }
+    }
+    let no_sound = match request.sound.as_ref().map(|sound| (sound, sound::set_up(sound, &directory))) {
+        Some((_, Ok(of_sound))) => {
+            settings.extend(of_sound);
+            None
+        }
+        Some((sound, Err(error))) => {
+            sound::discard(sound);
+            Some(error.to_string())
+        }
+        None => None,
+    };
+    (Some(directory), no_sound)
 }
 
 /// The session of an id, and what to start for it.
@@ -226,22 +301,25 @@ struct Running {
     signals: SignalFd,
     log: ErrorLog,
     marker: Marker,
-    /// Removed when the session has ended.
+    /// Removed when the session has ended, both.
     authority: Option<AuthorityFile>,
+    directory: Option<Directory>,
+    no_sound: Option<String>,
 }
 
 impl Running {
     fn see_through(mut self, stdin: &mut File) {
         let started = request::write_line(&SessionEvent::Started {
             session: text::sanitise_line(&self.label, limits::SESSION_ID),
-            user: None,
-            directory: None,
+            user: user::record(),
+            directory: self.directory.as_ref().map(|directory| directory.path().to_string_lossy().into_owned()),
+            no_sound: self.no_sound.take().map(|why| text::sanitise_line(&why, limits::LOG_TAIL_LINE)),
         });
         // A client that is gone already ends the session like one that goes later.
         let status = started.ok().and_then(|()| self.wait(stdin));
         let ran = self.since.elapsed();
         let left = processes::end(&self.marker);
-        drop(self.authority.take());
+        drop((self.authority.take(), self.directory.take()));
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
         }

@@ -1,4 +1,4 @@
-//! What std and nix have no safe call for, and random names.
+//! What std and nix have no safe call for, random names, and hexadecimal.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -32,4 +32,12 @@ pub(crate) fn random_hex() -> io::Result<String> {
         let _ = write!(hex, "{b:02x}");
         hex
     }))
+}
+
+/// As many bytes as are expected, from hexadecimal; `None` for anything else.
+pub(crate) fn from_hex(hex: &str, expected: usize) -> Option<Vec<u8>> {
+    let digit = |c: char| c.to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digits: Vec<u8> = hex.chars().take(2 * expected + 1).map(digit).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    (pairs.len() == expected && rest.is_empty()).then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

@@ -11,6 +11,8 @@ use ldm_protocol::helper::DirectDisplay;
 use crate::sys;
 
 const PROTOCOL: &[u8] = b"MIT-MAGIC-COOKIE-1";
+/// Bytes of its cookie.
+const COOKIE: usize = 16;
 /// `FamilyWild`: the entry is for every address (Xauth(3)).
 const FAMILY_WILD: u16 = 0xffff;
 
@@ -43,7 +45,7 @@ impl AuthorityFile {
     /// [`DirectError`].
     pub fn write(direct: &DirectDisplay, runtime_dir: Option<&Path>) -> Result<Self, DirectError> {
         let number = display_number(&direct.display).ok_or(DirectError::Display)?;
-        let cookie = cookie_bytes(&direct.cookie).ok_or(DirectError::Cookie)?;
+        let cookie = sys::from_hex(&direct.cookie, COOKIE).ok_or(DirectError::Cookie)?;
         let file = if let Some(dir) = runtime_dir.filter(|dir| is_private(dir)) {
             Self { path: dir.join(format!("ldm-xauth-{}", sys::random_hex()?)), directory: None }
         } else {
@@ -89,13 +91,6 @@ fn display_number(display: &str) -> Option<&str> {
     (host_ok && digits(number) && digits(screen)).then_some(number)
 }
 
-fn cookie_bytes(hex: &str) -> Option<Vec<u8>> {
-    let digit = |c: char| c.to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let digits: Vec<u8> = hex.chars().take(33).map(digit).collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    (pairs.len() == 16 && rest.is_empty()).then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
-}
-
 /// One entry: family, then address, display number, protocol name and data, each with its length; numbers are big-endian.
 fn entry(number: &str, cookie: &[u8]) -> Vec<u8> {
     let mut bytes = FAMILY_WILD.to_be_bytes().to_vec();
@@ -130,9 +125,9 @@ mod tests {
         ] {
             assert_eq!(display_number(display), number, "{display}");
         }
-        assert_eq!(cookie_bytes(&"0f".repeat(16)), Some(vec![0x0f; 16]));
+        assert_eq!(sys::from_hex(&"0f".repeat(16), COOKIE), Some(vec![0x0f; 16]));
         for bad in ["", "0f", &"0f".repeat(17), &"0g".repeat(16), &"0f".repeat(1_000_000)] {
-            assert_eq!(cookie_bytes(bad), None);
+            assert_eq!(sys::from_hex(bad, COOKIE), None);
         }
     }
 

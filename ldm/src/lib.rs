@@ -2,6 +2,7 @@
 //!
 //! docs/architecture.md tells which module runs in which process, under which user, and what it may import.
 
+pub mod audio;
 pub mod auth;
 pub mod config;
 pub mod display;
@@ -11,6 +12,7 @@ pub mod localapps;
 pub mod log;
 pub mod login;
 pub mod pam;
+pub mod remoteapp;
 pub mod seat;
 pub mod ssh;
 pub mod sys;

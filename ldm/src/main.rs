@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ldm::config::{self, Loaded, keys};
 use ldm::log::{self, Target};
-use ldm::{local_session, login, pam, seat, sys, worker};
+use ldm::{audio, local_session, login, pam, remoteapp, seat, sys, worker};
 
 /// Could not begin; the message says why.
 const FAILED: u8 = 1;
@@ -45,9 +45,31 @@ struct Arguments {
 enum Command {
     /// Log in from this terminal and show the session on the current display.
     Login(login::Args),
+    /// From a program on this client: start a program in the session (ltsp-remoteapps).
+    #[command(name = remoteapp::COMMAND, disable_help_flag = true)]
+    RemoteApp {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+        words: Vec<OsString>,
+    },
+    /// Open a file or an address on the other side (ltsp-open).
+    #[command(name = remoteapp::OPEN_COMMAND, disable_help_flag = true)]
+    Open {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE|ADDRESS")]
+        words: Vec<OsString>,
+    },
+    /// Play and record a tone, as a session does, and say what was measured.
+    SoundTest(login::sound_test::Args),
     /// Hold the connection of one login; started by the daemon.
     #[command(hide = true)]
     Worker,
+    /// Let programs of this client to its sound daemon; started by the daemon.
+    #[command(hide = true)]
+    SoundGuard {
+        daemon: PathBuf,
+        listen: PathBuf,
+        #[arg(long)]
+        no_microphone: bool,
+    },
     /// Run a greeter in a PAM session; started by the daemon.
     #[command(hide = true, name = pam::COMMAND)]
     GreeterSession {
@@ -62,6 +84,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = remoteapp::by_name(std::env::args_os()) {
+        return status;
+    }
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Login(args)) => {
@@ -72,9 +97,19 @@ fn main() -> ExitCode {
             }
             login::run(&args)
         }
+        Some(Command::RemoteApp { words }) => remoteapp::run(words),
+        Some(Command::Open { words }) => remoteapp::open(words),
+        Some(Command::SoundTest(args)) => {
+            log::init(Target::Stderr, log_level().unwrap_or(4));
+            login::sound_test::run(&args)
+        }
         Some(Command::Worker) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
             worker::run()
+        }
+        Some(Command::SoundGuard { daemon, listen, no_microphone }) => {
+            log::init(Target::Daemon, log_level().unwrap_or(6));
+            audio::guard_local_programs(daemon, &listen, !no_microphone)
         }
         Some(Command::GreeterSession { service, user, command }) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));

@@ -14,6 +14,7 @@ pub mod gui;
 pub mod program;
 pub mod relay;
 pub mod scene;
+pub mod sound;
 pub mod sshd;
 pub mod stage;
 pub mod sweep;

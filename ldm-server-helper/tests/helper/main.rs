@@ -5,4 +5,7 @@ mod harness;
 
 mod ending;
 mod info;
+mod menu;
+mod remoteapp;
+mod services;
 mod session;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use ldm_protocol::Failure;
+
 use super::Directory;
 use crate::pam;
 use crate::sys::{Account, Child, Output, Spawn, SpawnError};
@@ -52,6 +54,21 @@ impl Greeter {
         };
         Ok(spawn
             .envs(self.environment(display, directory))
+            .cwd(directory.home())
+            .umask(0o077)
+            .output(Output::Log)
+            .die_with_us()
+            .start()?)
+    }
+
+    /// Has our own greeter tell this on `display`, over the session that runs there.
+    pub fn announce(&self, failure: &Failure, display: &str, directory: &Directory) -> Result<Child, StartError> {
+        let text = serde_json::to_string(failure).unwrap_or_default();
+        Ok(Spawn::new(own_greeter())
+            .arg("--notice")
+            .account(&self.account)
+            .envs(self.environment(display, directory))
+            .env("LDM_NOTICE", text)
             .cwd(directory.home())
             .umask(0o077)
             .output(Output::Log)

@@ -5,8 +5,10 @@
 
 mod chooser;
 mod private_dir;
+pub mod sound_test;
 mod target;
 mod terminal;
+mod tone;
 
 use std::ffi::OsString;
 use std::io;
@@ -15,11 +17,14 @@ use std::process::ExitCode;
 
 use ldm_protocol::{Failure, FailureKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
+use crate::audio::{Settings, Sound};
 use crate::auth::Cancelled;
+use crate::config::SoundDaemon;
 use crate::display::{Display, DisplayError, DisplaySpec};
-use crate::sys;
-use crate::worker::protocol::{Connect, LocalDisplay, Services, Start};
+use crate::sys::{self, Account};
+use crate::worker::protocol::{self, Connect, LocalDisplay, Services, Start};
 use crate::worker::{Remote, RemoteSession};
 use private_dir::PrivateDir;
 use target::Target;
@@ -44,6 +49,10 @@ pub struct Args {
     /// Session to start, by its id; asked for if there are several.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+
+    /// Keep this computer's sound out of the session.
+    #[arg(long)]
+    no_sound: bool,
 
     /// Open the session in a window of its own (Xephyr).
     #[arg(long)]
@@ -125,8 +134,10 @@ struct Running {
     session: RemoteSession,
     remote: Remote,
     display: Display,
-    /// For the window's authority file.
-    _directory: Option<PrivateDir>,
+    /// With the task that keeps its daemon.
+    sound: Option<(Sound, JoinHandle<()>)>,
+    /// For the window's authority file, and the sound daemon.
+    _directory: PrivateDir,
 }
 
 async fn login(args: &Args) -> Result<i32, LoginError> {
@@ -153,7 +164,15 @@ async fn login(args: &Args) -> Result<i32, LoginError> {
             () = interrupts.next() => return Err(LoginError::Cancelled),
         }
     };
+    if result.as_ref().is_err_and(|failure| failure.kind == FailureKind::SessionLost) {
+        drop(running.session);
+        running.remote.tidy().await;
+    }
     running.remote.close().await;
+    if let Some((sound, task)) = running.sound.take() {
+        drop(sound);
+        let _ = task.await;
+    }
     running.display.stop().await;
     Ok(result?)
 }
@@ -167,15 +186,22 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
     let mut terminal = Terminal::open();
     // Before the user types a password, not after.
     let here = if args.window { None } else { Some(current_display().await?) };
-    let mut remote = authenticate(args, &target, &mut terminal).await?;
+    let mut remote = authenticate(&args.known_hosts, &target, &mut terminal).await?;
     let session = match &args.session {
         Some(id) => Some(id.clone()),
         None if terminal.is_interactive() => chooser::choose(&mut remote, &mut terminal).await?,
         None => None,
     };
-    let (display, directory) = match here {
-        Some(display) => (display, None),
-        None => window(&target).await.map(|(display, directory)| (display, Some(directory)))?,
+    let directory = PrivateDir::new()?;
+    let display = match here {
+        Some(display) => display,
+        None => window(&target, &directory).await?,
+    };
+    let sound = if args.no_sound { None } else { start_sound(&directory, &terminal) };
+    let microphone = true;
+    let services = Services {
+        sound: sound.as_ref().map(|(sound, _)| protocol::Sound { socket: sound.socket().to_owned(), microphone }),
+        ..Services::default()
     };
     let start = Start {
         session,
@@ -187,15 +213,33 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
             cookie: display.cookie().map(|cookie| *cookie.expose()),
         },
         direct: None,
-        services: Services::default(),
+        services,
     };
     let session = remote.start(start).await?;
-    Ok(Running { session, remote, display, _directory: directory })
+    for notice in session.notices() {
+        terminal.tell(&notice.to_string());
+    }
+    Ok(Running { session, remote, display, sound, _directory: directory })
+}
+
+/// This user's sound: of the daemon that runs, else of one for this session. Volumes are the user's own affair.
+fn start_sound(directory: &PrivateDir, terminal: &Terminal) -> Option<(Sound, JoinHandle<()>)> {
+    let settings = Settings { daemon: SoundDaemon::Auto, volume: None, microphone: true, local: false };
+    let prepared = Account::current()
+        .map_err(|error| error.to_string())
+        .and_then(|account| Sound::prepare(settings, &account, directory.path()).map_err(|error| error.to_string()));
+    match prepared {
+        Ok((sound, task)) => Some((sound, tokio::spawn(task))),
+        Err(why) => {
+            terminal.tell(&format!("The session will have no sound: {why}"));
+            None
+        }
+    }
 }
 
 /// Connects and authenticates, and asks again after a wrong answer.
-async fn authenticate(args: &Args, target: &Target, terminal: &mut Terminal) -> Result<Remote, LoginError> {
-    let mut known_hosts = args.known_hosts.clone();
+async fn authenticate(known_hosts: &[PathBuf], target: &Target, terminal: &mut Terminal) -> Result<Remote, LoginError> {
+    let mut known_hosts = known_hosts.to_vec();
     if known_hosts.is_empty() {
         known_hosts.extend(std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh/known_hosts")));
         known_hosts.push(SYSTEM_KNOWN_HOSTS.into());
@@ -230,8 +274,7 @@ fn authority() -> Option<PathBuf> {
 }
 
 /// A window that is a display.
-async fn window(target: &Target) -> Result<(Display, PrivateDir), LoginError> {
-    let directory = PrivateDir::new()?;
+async fn window(target: &Target, directory: &PrivateDir) -> Result<Display, LoginError> {
     let title = format!("LDM: {}", target.server);
     let mut spec = DisplaySpec::new(directory.path());
     spec.program = "Xephyr".into();
@@ -239,7 +282,7 @@ async fn window(target: &Target) -> Result<(Display, PrivateDir), LoginError> {
     for name in ["DISPLAY", "XAUTHORITY", "HOME", "LANG"] {
         spec.env.extend(std::env::var_os(name).map(|value| (name.into(), value)));
     }
-    Ok((Display::start(&spec).await?, directory))
+    Ok(Display::start(&spec).await?)
 }
 
 /// Signals that ask for an end.

@@ -254,7 +254,7 @@ impl Seat {
                 State::Stopping(_) | State::Failed { .. } => self.drop_worker(),
                 _ => self.confused("an ended session"),
             },
-            Event::Notice(failure) => self.report(failure.sanitised().to_string()),
+            Event::Notice(failure) => self.noticed(failure),
             Event::Failed(failure) => self.worker_failed(failure),
         }
     }
@@ -287,6 +287,18 @@ impl Seat {
         self.start_worker();
         self.state = State::Connecting(Login { ahead: false, ..login });
         true
+    }
+
+    fn noticed(&mut self, failure: Failure) {
+        let failure = failure.sanitised();
+        self.report(failure.to_string());
+        // Each is a window over the user's work; a worker that was taken over could open many.
+        if matches!(self.state, State::StartingSession(Starting::Asked { .. }) | State::InSession)
+            && !self.announced.contains(&failure.kind)
+        {
+            self.announced.push(failure.kind);
+            self.act(Action::Announce(failure));
+        }
     }
 
     fn worker_failed(&mut self, failure: Failure) {

@@ -127,6 +127,8 @@ pub struct Seat {
     /// The greeter that runs has sent `ldm_hello`.
     pub(super) ours: bool,
     pub(super) prepare_again: Instant,
+    /// What the user of this session was told.
+    pub(super) announced: Vec<FailureKind>,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -148,6 +150,7 @@ impl Seat {
             failure: None,
             ours: false,
             prepare_again: now,
+            announced: Vec::new(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -320,6 +323,7 @@ impl Seat {
 
     fn start_session(&mut self, choice: super::Choice) {
         self.greeter_backoff.done();
+        self.announced.clear();
         self.act(Action::StartSession(choice));
         self.state = State::StartingSession(Starting::Asked { until: self.now + SESSION_STARTS });
     }

@@ -103,6 +103,8 @@ pub enum Action {
     StartSession(Choice),
     /// Let go of the worker: it ends its connection and then itself.
     DropWorker,
+    /// Tell the user of the session that runs.
+    Announce(Failure),
     /// Start the local session for this user; `None`: the server did not say who that is. [`Event::LocalExited`] follows.
     StartLocal(u64, Option<Box<UserRecord>>),
     /// Have the local session end everything that it began.

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::worker_link::Worker;
 use super::{Action, Choice, Event, Policy, Seat};
+use crate::audio::{self, Sound};
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
@@ -121,7 +122,9 @@ enum Part {
     Greeter,
     Socket,
     Worker(u64),
+    Notice,
     Local(u64),
+    Sound,
 }
 
 struct Driver {
@@ -140,9 +143,13 @@ struct Driver {
     stop_display: Option<oneshot::Sender<()>>,
     to_greeter: Option<mpsc::Sender<Signal>>,
     to_worker: Option<(u64, mpsc::Sender<Command>)>,
+    /// One for each notice; dropping it closes the notice.
+    notices: Vec<oneshot::Sender<()>>,
     /// Our end of the socket pair between the worker and a local session, until there is one.
     local_end: Option<OwnedFd>,
     stop_local: Option<oneshot::Sender<()>>,
+    /// Of the session that runs or begins.
+    sound: Option<Sound>,
 }
 
 impl Driver {
@@ -177,8 +184,10 @@ impl Driver {
             stop_display: None,
             to_greeter: None,
             to_worker: None,
+            notices: Vec::new(),
             local_end: None,
             stop_local: None,
+            sound: None,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -231,6 +240,8 @@ impl Driver {
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
                     self.tell_link(ToGreeter::Close);
+                } else if let Event::WorkerExited(_) = event {
+                    self.sound = None;
                 }
                 event
             }
@@ -263,8 +274,9 @@ impl Driver {
         match part {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
-            Part::Worker(id) => Some(Event::WorkerExited(id)),
+            Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, why)),
+            Part::Sound | Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -292,7 +304,12 @@ impl Driver {
             Action::StartWorker(id) => self.start_worker(id),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
-            Action::DropWorker => (self.to_worker, self.local_end) = (None, None),
+            Action::DropWorker => {
+                (self.to_worker, self.local_end) = (None, None);
+                // They are about a session that is over.
+                self.notices.clear();
+            }
+            Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, user) => self.start_local(id, user),
             Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
@@ -358,6 +375,23 @@ impl Driver {
             sys::end_strays().await;
             let _ = events.send(Input::Seat(Event::GreeterExited(why))).await;
         });
+    }
+
+    fn announce(&mut self, failure: &Failure) {
+        let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
+        match self.greeter.announce(failure, &display, &self.directory) {
+            Ok(mut child) => {
+                let (keep, ended) = oneshot::channel::<()>();
+                self.notices.push(keep);
+                self.spawn(Part::Notice, async move {
+                    tokio::select! {
+                        _ = child.wait() => {}
+                        _ = ended => {}
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "the user is not told"),
+        }
     }
 
     fn signal_greeter(&self, signal: Signal) {
@@ -426,7 +460,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = self.services();
+        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
         self.tell_worker(Command::Start(Box::new(Start {
             session,
             remember,
@@ -438,10 +472,49 @@ impl Driver {
         })));
     }
 
+    /// Sound for the session that begins, if there is to be any.
+    fn start_sound(&mut self) -> Option<protocol::Sound> {
+        let config = &self.config;
+        if !config.sound {
+            return None;
+        }
+        let settings = audio::Settings {
+            daemon: config.sound_daemon.clone(),
+            volume: Some((config.volume, config.mic_volume)),
+            microphone: config.microphone,
+            local: config.local_apps,
+        };
+        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
+            Ok((sound, task)) => {
+                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
+                self.sound = Some(sound);
+                self.spawn(Part::Sound, task);
+                Some(told)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the session gets no sound");
+                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
+                None
+            }
+        }
+    }
+
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
-        let Self { events, mut tasks, to_link, to_worker, to_greeter, stop_display, stop_local, directory, .. } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local));
+        let Self {
+            events,
+            mut tasks,
+            to_link,
+            to_worker,
+            to_greeter,
+            stop_display,
+            stop_local,
+            sound,
+            directory,
+            notices,
+            ..
+        } = self;
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
         let all = async {
             loop {
                 tokio::select! {

@@ -102,6 +102,7 @@ fn parse_worker(text: &str) -> protocol::Event {
         "lost" => failed(FailureKind::ConnectionLost),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
+        "notice" => protocol::Event::Notice(Failure::new(FailureKind::NoSound)),
         "no-x11" => failed(FailureKind::NoX11),
         other => panic!("no worker event {other}"),
     }
@@ -130,6 +131,7 @@ fn show(action: &Action) -> String {
             format!("session {}{}", session(&c.session), if c.remember { " remember" } else { "" })
         }
         Action::DropWorker => "drop-worker".into(),
+        Action::Announce(failure) => format!("announce {:?}", failure.kind),
         Action::StartLocal(id, user) => {
             format!("start-local {id} {}", user.as_ref().map_or("nobody", |user| &user.name))
         }

@@ -1,4 +1,4 @@
-//! [`X11Stream`]: a forwarded X11 channel as a byte stream.
+//! [`ByteStream`]: a channel as a byte stream.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use russh::client::Msg;
 use russh::{Channel, ChannelId, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::handler::Shared;
 use super::inbox::Inbox;
@@ -25,7 +25,7 @@ pub struct X11Request {
     /// Screen number.
     pub screen: u32,
     /// Where accepted channels go. Dropping the receiver refuses all further ones.
-    pub streams: mpsc::Sender<X11Stream>,
+    pub streams: mpsc::Sender<ByteStream>,
 }
 
 impl fmt::Debug for X11Request {
@@ -34,24 +34,28 @@ impl fmt::Debug for X11Request {
     }
 }
 
-/// One forwarded X11 connection: what the X client sends is read, what the X server says is written. Dropping it closes
-/// the channel. Read it steadily: one that is not read at all while the server goes on sending is closed when 64 MiB wait on its
-/// connection.
-pub struct X11Stream {
+/// A channel that carries nothing but bytes: a forwarded connection, a subsystem. What the far end sends is read, what is written
+/// goes there. Dropping it closes the channel. Read it steadily: one that is not read at all while the server goes on sending
+/// is closed when 64 MiB wait on its connection. Who asks for what is sent (SFTP) bounds that by asking.
+pub struct ByteStream {
     /// Gone only while it is dropped.
     stream: Option<ChannelStream<Msg>>,
     inbox: Arc<Inbox>,
     closed: Closed,
     id: ChannelId,
     shared: Arc<Shared>,
+    /// Its place among the channels that the server may open.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
-impl X11Stream {
-    pub(super) fn new(channel: Channel<Msg>, shared: &Arc<Shared>) -> Self {
+impl ByteStream {
+    /// To be made before the server learns that its channel is accepted, so that nothing comes uncounted.
+    pub(super) fn new(channel: Channel<Msg>, shared: &Arc<Shared>, room: Option<OwnedSemaphorePermit>) -> Self {
         let id = channel.id();
         let inbox = shared.inbox(id);
+        inbox.set_plain();
         let closed = Closed::new(&inbox);
-        Self { stream: Some(channel.into_stream()), inbox, closed, id, shared: Arc::clone(shared) }
+        Self { stream: Some(channel.into_stream()), inbox, closed, id, shared: Arc::clone(shared), _room: room }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut ChannelStream<Msg>>> {
@@ -59,15 +63,14 @@ impl X11Stream {
     }
 }
 
-impl fmt::Debug for X11Stream {
+impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("X11Stream").field(&self.id.number()).finish()
+        f.debug_tuple("ByteStream").field(&self.id.number()).finish()
     }
 }
 
-impl Drop for X11Stream {
+impl Drop for ByteStream {
     fn drop(&mut self) {
-        self.shared.x11_closed();
         self.inbox.abandon();
         let (Some(mut stream), Ok(runtime)) = (self.stream.take(), tokio::runtime::Handle::try_current()) else {
             return;
@@ -91,7 +94,7 @@ impl Drop for X11Stream {
     }
 }
 
-impl AsyncRead for X11Stream {
+impl AsyncRead for ByteStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = self.stream()?.poll_read(cx, buf);
@@ -103,7 +106,7 @@ impl AsyncRead for X11Stream {
     }
 }
 
-impl AsyncWrite for X11Stream {
+impl AsyncWrite for ByteStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));

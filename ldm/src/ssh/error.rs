@@ -60,6 +60,9 @@ pub enum Reason {
     /// `x11-req` was refused: allow `X11Forwarding` and install `xauth` on the server.
     #[error("X11 forwarding refused")]
     NoX11,
+    /// The server does not offer a subsystem: look for `Subsystem` in its configuration. Its name.
+    #[error("no subsystem {0}")]
+    NoSubsystem(String),
     /// The session channel or the command was refused: look at the server's log (shell, `MaxSessions`).
     #[error("no session: {0}")]
     NoSession(String),
@@ -87,6 +90,8 @@ impl SshError {
             Reason::BadTarget(why) | Reason::BadKey(why) => (FailureKind::Internal, Some(why)),
             Reason::Lost(why) => (FailureKind::ConnectionLost, Some(why)),
             Reason::NoX11 => (FailureKind::NoX11, None),
+            // Whoever asks for one knows what is missing without it.
+            Reason::NoSubsystem(name) => (FailureKind::Internal, Some(name)),
             Reason::NoSession(why) => (FailureKind::NoSession, Some(why)),
         };
         let failure = Failure::new(kind).server(&self.server);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Reason;
-use super::channel::{Closed, X11Request};
+use super::channel::{ByteStream, Closed, X11Request};
 use super::handler::Shared;
 use super::inbox::Inbox;
 
@@ -265,6 +265,34 @@ pub(super) async fn run(
 
 async fn send(writer: &ChannelWriteHalf<Msg>, input: &[u8]) -> Result<(), russh::Error> {
     if input.is_empty() { Ok(()) } else { writer.data(input).await }
+}
+
+/// Asks for a subsystem and waits for the reply.
+pub(super) async fn subsystem(channel: Channel<Msg>, shared: &Arc<Shared>, name: &str) -> Result<ByteStream, Reason> {
+    // In a task, so that the channel is closed also if this is given up half-way.
+    let asking = tokio::spawn(ask_subsystem(channel, Arc::clone(shared), name.to_owned()));
+    asking.await.unwrap_or_else(|error| Err(Reason::Lost(error.to_string())))
+}
+
+async fn ask_subsystem(mut channel: Channel<Msg>, shared: Arc<Shared>, name: String) -> Result<ByteStream, Reason> {
+    let lost = || Reason::Lost("the connection ended".to_owned());
+    let granted = match channel.request_subsystem(true, name.as_str()).await {
+        Ok(()) => loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Success) => break Ok(()),
+                // The far end of a subsystem speaks when it is spoken to.
+                Some(ChannelMsg::Failure | ChannelMsg::Close | ChannelMsg::Data { .. }) => {
+                    break Err(Reason::NoSubsystem(name));
+                }
+                Some(_) => {}
+                None => break Err(lost()),
+            }
+        },
+        Err(_) => Err(lost()),
+    };
+    // Made in either case: dropping it closes the channel for good.
+    let stream = ByteStream::new(channel, &shared, None);
+    granted.map(|()| stream)
 }
 
 /// Closes a session channel, also if [`run`] is given up half-way. What the server has closed is not closed again.

@@ -1,22 +1,24 @@
 //! What the server may do to us: answers to russh's callbacks.
 //!
 //! russh's own answers are yes to every channel the server opens; ours are no, except for X11 channels after an `x11-req` of
-//! ours was granted. Nothing the server asks for on its own (agent, forwards, sessions) exists here.
+//! ours was granted, and for connections to the one place where it listens for us ([`super::forward`]). Nothing the server asks
+//! for on its own (agent, other forwards, sessions) exists here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ldm_protocol::{limits, text};
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::Reason;
-use super::channel::X11Stream;
+use super::channel::ByteStream;
+use super::forward::{Forward, Place};
 use super::host_key::HostKeys;
 use super::inbox::{Inbox, Verdict};
+use super::{Reason, forward};
 
 /// X11 channels that may be open at once: as many clients as an X server takes by default (`-maxclients 256`).
 pub const MAX_X11_CHANNELS: usize = 256;
@@ -40,8 +42,9 @@ pub(super) enum End {
 pub(super) struct Shared {
     channels: Mutex<HashMap<ChannelId, Arc<Inbox>>>,
     held: Arc<AtomicUsize>,
-    x11: Mutex<Option<mpsc::Sender<X11Stream>>>,
-    x11_open: AtomicUsize,
+    x11: Mutex<Option<mpsc::Sender<ByteStream>>>,
+    x11_room: Arc<Semaphore>,
+    forward: Mutex<Option<Arc<Forward>>>,
     ended: watch::Sender<Option<End>>,
     refused: Mutex<Option<Reason>>,
 }
@@ -56,7 +59,8 @@ impl Shared {
             channels: Mutex::default(),
             held: Arc::default(),
             x11: Mutex::default(),
-            x11_open: AtomicUsize::new(0),
+            x11_room: Arc::new(Semaphore::new(MAX_X11_CHANNELS)),
+            forward: Mutex::default(),
             ended: watch::Sender::new(None),
             refused: Mutex::default(),
         })
@@ -77,8 +81,14 @@ impl Shared {
         }
     }
 
-    pub(super) fn x11_closed(&self) {
-        self.x11_open.fetch_sub(1, Ordering::AcqRel);
+    /// What the server was asked to listen on.
+    pub(super) fn forward(&self) -> Option<Arc<Forward>> {
+        lock(&self.forward).clone()
+    }
+
+    /// Replaces that, and gives what it was.
+    pub(super) fn set_forward(&self, forward: Option<Arc<Forward>>) -> Option<Arc<Forward>> {
+        std::mem::replace(&mut *lock(&self.forward), forward)
     }
 
     /// Waits for the end of the connection.
@@ -103,6 +113,7 @@ impl Shared {
             first
         });
         *lock(&self.x11) = None;
+        *lock(&self.forward) = None;
         for inbox in lock(&self.channels).values() {
             inbox.set_closed();
         }
@@ -132,14 +143,11 @@ impl Handler {
         (Self { shared, keys, banners }, receiver)
     }
 
-    async fn arrived(&self, id: ChannelId, bytes: usize, session: &mut Session) -> Result<(), HandlerError> {
-        let Some(inbox) = self.shared.known(id) else { return Ok(()) };
-        if inbox.arrived(bytes).await == Verdict::Close {
-            tracing::warn!("channel {}: closed, because nobody reads it and the buffers are full", id.number());
-            session.close(id)?;
-            inbox.set_closed();
-            self.shared.forget(id);
-        }
+    fn close_unread(&self, id: ChannelId, inbox: &Inbox, session: &mut Session) -> Result<(), HandlerError> {
+        tracing::warn!("channel {}: closed, because nobody reads it and the buffers are full", id.number());
+        session.close(id)?;
+        inbox.set_closed();
+        self.shared.forget(id);
         Ok(())
     }
 }
@@ -157,10 +165,32 @@ fn is_broken(error: &HandlerError) -> bool {
     matches!(error, HandlerError::Protocol(IndexOutOfBounds | PacketSize(_) | SshEncoding(_) | Utf8(_)))
 }
 
-async fn refuse(kind: &str, reply: ChannelOpenHandle) -> Result<(), HandlerError> {
+pub(super) async fn refuse(kind: &str, reply: ChannelOpenHandle) {
     tracing::warn!("the server wanted to open a channel that nobody asked for ({kind}): refused");
     reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
-    Ok(())
+}
+
+/// Accepts a channel of the server's if there is still room for it and its consumer takes it.
+pub(super) async fn accept(
+    kind: &str,
+    channel: Channel<Msg>,
+    reply: ChannelOpenHandle,
+    shared: &Arc<Shared>,
+    room: &Arc<Semaphore>,
+    streams: &mpsc::Sender<ByteStream>,
+) {
+    let why = match (Arc::clone(room).try_acquire_owned(), streams.try_reserve()) {
+        (Ok(room), Ok(place)) => {
+            let stream = ByteStream::new(channel, shared, Some(room));
+            reply.accept().await;
+            place.send(stream);
+            return;
+        }
+        (Err(_), _) => "too many are open",
+        (_, Err(_)) => "its receiver is gone or behind",
+    };
+    tracing::warn!("a channel of the server was refused ({kind}): {why}");
+    reply.reject(ChannelOpenFailure::ResourceShortage).await;
 }
 
 impl client::Handler for Handler {
@@ -182,7 +212,10 @@ impl client::Handler for Handler {
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), HandlerError> {
-        self.arrived(id, data.len(), session).await
+        match self.shared.known(id) {
+            Some(inbox) if inbox.arrived(data.len()).await == Verdict::Close => self.close_unread(id, &inbox, session),
+            _ => Ok(()),
+        }
     }
 
     async fn extended_data(
@@ -192,7 +225,12 @@ impl client::Handler for Handler {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.arrived(id, data.len(), session).await
+        match self.shared.known(id) {
+            Some(inbox) if inbox.extended_arrived(data.len()).await == Verdict::Close => {
+                self.close_unread(id, &inbox, session)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn channel_success(&mut self, id: ChannelId, _: &mut Session) -> Result<(), HandlerError> {
@@ -225,44 +263,40 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        let Some(streams) = lock(&self.shared.x11).clone() else { return refuse("x11", reply).await };
-        let Ok(place) = streams.try_reserve() else {
-            tracing::warn!("an X11 channel was refused: its receiver is gone or behind");
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let Some(streams) = lock(&self.shared.x11).clone() else {
+            refuse("x11", reply).await;
             return Ok(());
         };
-        if self.shared.x11_open.fetch_add(1, Ordering::AcqRel) >= MAX_X11_CHANNELS {
-            self.shared.x11_closed();
-            tracing::warn!("an X11 channel was refused: {MAX_X11_CHANNELS} are open");
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
-            return Ok(());
-        }
-        reply.accept().await;
-        place.send(X11Stream::new(channel, &self.shared));
+        accept("x11", channel, reply, &self.shared, &self.shared.x11_room, &streams).await;
         Ok(())
     }
 
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
+        channel: Channel<Msg>,
+        connected_address: &str,
+        connected_port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("forwarded-tcpip", reply).await
+        match Place::port(connected_address, connected_port) {
+            Some(place) => forward::offered(&self.shared, place, channel, reply).await,
+            None => refuse("forwarded-tcpip", reply).await,
+        }
+        Ok(())
     }
 
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
-        _: Channel<Msg>,
-        _: &str,
+        channel: Channel<Msg>,
+        socket_path: &str,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("forwarded-streamlocal", reply).await
+        forward::offered(&self.shared, Place::Socket(socket_path.to_owned()), channel, reply).await;
+        Ok(())
     }
 
     async fn server_channel_open_agent_forward(
@@ -271,7 +305,8 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("auth-agent", reply).await
+        refuse("auth-agent", reply).await;
+        Ok(())
     }
 
     async fn should_accept_unknown_server_channel(&mut self, _: ChannelId, _: &str) -> bool {
@@ -284,7 +319,8 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("unknown type", reply).await
+        refuse("unknown type", reply).await;
+        Ok(())
     }
 
     async fn server_channel_open_session(
@@ -293,7 +329,8 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("session", reply).await
+        refuse("session", reply).await;
+        Ok(())
     }
 
     async fn server_channel_open_direct_tcpip(
@@ -306,7 +343,8 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("direct-tcpip", reply).await
+        refuse("direct-tcpip", reply).await;
+        Ok(())
     }
 
     async fn server_channel_open_direct_streamlocal(
@@ -316,7 +354,8 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), HandlerError> {
-        refuse("direct-streamlocal", reply).await
+        refuse("direct-streamlocal", reply).await;
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<HandlerError>) -> Result<(), HandlerError> {

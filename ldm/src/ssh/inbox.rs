@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::channel::X11Stream;
+use super::channel::ByteStream;
 
 /// Bytes per channel that are held without slowing anything down.
 pub(super) const SOFT: usize = 256 * 1024;
@@ -45,9 +45,13 @@ pub(super) struct Inbox {
     moved: Notify,
     frozen: AtomicBool,
     abandoned: AtomicBool,
+    /// Its consumer takes no extended data.
+    plain: AtomicBool,
+    /// Extended data that came all the same.
+    stray: AtomicUsize,
     closed: watch::Sender<bool>,
     /// Where X11 channels go once the server says yes to the `x11-req` that was sent on this channel.
-    asked_x11: Mutex<Option<mpsc::Sender<X11Stream>>>,
+    asked_x11: Mutex<Option<mpsc::Sender<ByteStream>>>,
 }
 
 impl Inbox {
@@ -58,6 +62,8 @@ impl Inbox {
             moved: Notify::new(),
             frozen: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
+            plain: AtomicBool::new(false),
+            stray: AtomicUsize::new(0),
             closed: watch::Sender::new(false),
             asked_x11: Mutex::new(None),
         })
@@ -82,6 +88,19 @@ impl Inbox {
         } else {
             Verdict::Keep
         }
+    }
+
+    /// Extended data has arrived. Where nobody takes it (the standard error of a subsystem), a little is left lying.
+    pub(super) async fn extended_arrived(&self, bytes: usize) -> Verdict {
+        if !self.plain.load(Ordering::Acquire) {
+            return self.arrived(bytes).await;
+        }
+        let stray = self.stray.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes);
+        if stray > SOFT { Verdict::Close } else { Verdict::Keep }
+    }
+
+    pub(super) fn set_plain(&self) {
+        self.plain.store(true, Ordering::Release);
     }
 
     /// The consumer has read this many bytes.
@@ -125,13 +144,13 @@ impl Inbox {
         }
     }
 
-    pub(super) fn ask_x11(&self, streams: mpsc::Sender<X11Stream>) {
+    pub(super) fn ask_x11(&self, streams: mpsc::Sender<ByteStream>) {
         *self.asked_x11.lock().unwrap_or_else(PoisonError::into_inner) = Some(streams);
     }
 
     /// Takes the question that the server has just answered, if it was that one: replies come in the order of the requests,
     /// and `x11-req` is the first.
-    pub(super) fn answered_x11(&self) -> Option<mpsc::Sender<X11Stream>> {
+    pub(super) fn answered_x11(&self) -> Option<mpsc::Sender<ByteStream>> {
         self.asked_x11.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -1,4 +1,4 @@
-//! The SSH connection of one login: host keys, authentication, exec channels, forwarded X11 channels.
+//! The SSH connection of one login: host keys, authentication, exec channels, subsystems, forwarded channels.
 //!
 //! Runs in the session worker as user `ldm` (or under the user's own uid in `ldm login`). Everything the server sends is
 //! hostile, also after its host key was found to be good: a server may be taken over, a client must not be.
@@ -10,6 +10,7 @@
 //! | `host_key`, `known_hosts` | whether it is that server |
 //! | `authenticate` | who we are |
 //! | `handler` | what the server may do to us |
+//! | `forward` | where the server listens for us |
 //! | `exec`, `channel`, `inbox` | byte streams, and what is held of them |
 //!
 //! Round trips from the last answer to the running command: two for keyboard-interactive, one to open the channel, half a
@@ -21,6 +22,7 @@ mod channel;
 mod connect;
 mod error;
 mod exec;
+mod forward;
 mod handler;
 mod host_key;
 mod inbox;
@@ -39,14 +41,16 @@ use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::sync::mpsc;
 
-pub use channel::{X11Request, X11Stream};
+pub use channel::{ByteStream, X11Request};
 pub use connect::connect;
 pub use error::{Reason, SshError};
 pub use exec::{Exec, ExitStatus, Outcome, STDERR_TAIL, Stdin, Stdout};
+pub use forward::MAX_FORWARDED;
 pub use handler::MAX_X11_CHANNELS;
 pub use target::Target;
 
 use crate::auth::Conversation;
+use forward::{Forward, Place};
 use handler::{End, Handler, Shared};
 use link::Monitor;
 
@@ -163,8 +167,11 @@ impl Connection {
     /// Opens the channel of the next [`Self::exec`] ahead of time, for instance while the user chooses a session: that saves
     /// the command a round trip. Whatever goes wrong here, `exec` will tell.
     pub async fn open_ahead(&self) {
-        if let Ok(channel) = self.open().await {
-            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare().is_none()
+            && let Ok(channel) = self.open().await
+        {
+            *spare() = Some(channel);
         }
     }
 
@@ -188,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// Runs a command through the user's shell on the server. With `x11`, its windows come as [`X11Stream`]s; both requests
+    /// Runs a command through the user's shell on the server. With `x11`, its windows come as [`ByteStream`]s; both requests
     /// go out together.
     ///
     /// # Errors
@@ -216,13 +223,98 @@ impl Connection {
         };
         let result = match channel {
             Ok(channel) => exec::run(channel, &self.shared, command, x11, input).await,
-            Err(russh::Error::ChannelOpenFailure(why)) => Err(Reason::NoSession(open_failure(&why).to_owned())),
-            Err(_) => Err(Reason::Lost(String::new())),
+            Err(error) => Err(not_opened(&error)),
         };
+        self.explained(result).await
+    }
+
+    /// Adds what is known of the connection's end.
+    async fn explained<T>(&self, result: Result<T, Reason>) -> Result<T, SshError> {
         match result {
-            Ok(exec) => Ok(exec),
+            Ok(value) => Ok(value),
             Err(Reason::Lost(_)) => Err(SshError::new(&self.server, self.why_lost().await)),
             Err(reason) => Err(SshError::new(&self.server, reason)),
+        }
+    }
+
+    /// Opens a subsystem of the server (RFC 4254 section 6.5), such as `sftp`.
+    ///
+    /// # Errors
+    /// [`Reason::NoSubsystem`], [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn subsystem(&self, name: &str) -> Result<ByteStream, SshError> {
+        let result = match self.open().await {
+            Ok(channel) => exec::subsystem(channel, &self.shared, name).await,
+            Err(error) => Err(not_opened(&error)),
+        };
+        self.explained(result).await
+    }
+
+    /// Connects to a unix socket of the server (`direct-streamlocal@openssh.com`).
+    ///
+    /// # Errors
+    /// [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn dial_socket(&self, path: &str) -> Result<ByteStream, SshError> {
+        let channel = self.handle.channel_open_direct_streamlocal(path).await;
+        self.dialled(channel).await
+    }
+
+    /// Connects to a port of the server's loopback (RFC 4254 section 7.2).
+    ///
+    /// # Errors
+    /// [`Reason::NoSession`], [`Reason::Lost`].
+    pub async fn dial_port(&self, port: u16) -> Result<ByteStream, SshError> {
+        let to = forward::LOOPBACK;
+        let channel = self.handle.channel_open_direct_tcpip(to, port.into(), to, 0).await;
+        self.dialled(channel).await
+    }
+
+    async fn dialled(&self, channel: Result<Channel<Msg>, russh::Error>) -> Result<ByteStream, SshError> {
+        let result = channel.map(|channel| ByteStream::new(channel, &self.shared, None));
+        self.explained(result.map_err(|error| not_opened(&error))).await
+    }
+
+    /// Asks the server to listen at a unix socket of this path. What connects to it comes through `streams`; dropping the
+    /// receiver refuses all further ones. One place is listened at at a time. Returns whether it does; why not is in its log.
+    pub async fn listen_socket(&self, path: &str, streams: mpsc::Sender<ByteStream>) -> bool {
+        self.listen(Place::Socket(path.to_owned()), streams).await.is_some()
+    }
+
+    /// The same at a port of its loopback, which every user of the server can reach. Returns the port.
+    pub async fn listen_port(&self, streams: mpsc::Sender<ByteStream>) -> Option<u16> {
+        match self.listen(Place::Port(None), streams).await? {
+            Place::Port(port) => port,
+            Place::Socket(_) => None,
+        }
+    }
+
+    async fn listen(&self, place: Place, streams: mpsc::Sender<ByteStream>) -> Option<Place> {
+        let (forward, grant) = Forward::new(place.clone(), streams);
+        self.shared.set_forward(Some(forward));
+        let granted = match &place {
+            Place::Socket(path) => self.handle.streamlocal_forward(path).await.is_ok().then_some(place),
+            Place::Port(_) => {
+                let port = self.handle.tcpip_forward(forward::LOOPBACK, 0).await;
+                port.ok().and_then(|port| Place::port(forward::LOOPBACK, port))
+            }
+        };
+        if granted.is_none() {
+            self.shared.set_forward(None);
+        }
+        grant.send_replace(granted.clone());
+        granted
+    }
+
+    /// Ends [`Self::listen_socket`] or [`Self::listen_port`]; connections that there are stay. OpenSSH leaves the socket's file.
+    pub async fn stop_listening(&self) {
+        let Some(place) = self.shared.set_forward(None).and_then(|forward| forward.granted()) else { return };
+        let result = match place {
+            Place::Socket(path) => self.handle.cancel_streamlocal_forward(path).await,
+            Place::Port(port) => {
+                self.handle.cancel_tcpip_forward(forward::LOOPBACK, port.unwrap_or_default().into()).await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "the server goes on listening");
         }
     }
 
@@ -267,6 +359,13 @@ fn lost(end: End) -> Reason {
     match end {
         End::NoMoreMethods => Reason::NoMethod,
         End::Broken(why) | End::Lost(why) => Reason::Lost(why),
+    }
+}
+
+fn not_opened(error: &russh::Error) -> Reason {
+    match error {
+        russh::Error::ChannelOpenFailure(why) => Reason::NoSession(open_failure(why).to_owned()),
+        _ => Reason::Lost(String::new()),
     }
 }
 

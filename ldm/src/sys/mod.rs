@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 
 pub use account::{Account, AccountError};
 pub use child::Child;
-pub use spawn::{Output, Spawn, SpawnError};
+pub use spawn::{Captured, Output, Spawn, SpawnError};
 pub use strays::{adopt_orphans, end_descendants, end_strays, end_user, has_processes, reap_strays};
 
 /// Where this program is, whatever has happened to its path since it started.

@@ -7,9 +7,10 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use nix::libc;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Account, Child};
 
@@ -24,6 +25,17 @@ pub enum Output {
     Tail,
     /// Nowhere.
     Null,
+}
+
+/// What a program said before it ended; not sanitised.
+#[derive(Debug)]
+pub struct Captured {
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// How it ended.
+    pub status: ExitStatus,
 }
 
 /// A program could not be started.
@@ -206,6 +218,25 @@ impl Spawn {
         }
     }
 
+    /// Runs it to its end and returns what it said, of which no more than `most` bytes are taken from each stream. Dropped, it
+    /// kills it.
+    pub async fn capture(self, most: usize) -> Result<Captured, SpawnError> {
+        let program = self.program.to_string_lossy().into_owned();
+        self.capture_inner(most).await.map_err(|source| SpawnError { program, source })
+    }
+
+    async fn capture_inner(self, most: usize) -> io::Result<Captured> {
+        let (name, own_group) = (self.log_name(), self.own_group);
+        let (mut child, out, err) = {
+            let _starting = super::strays::starting();
+            let mut inner = self.output(Output::Log).start_inner()?;
+            let (out, err) = (inner.stdout.take(), inner.stderr.take());
+            (Child::new(inner, name, own_group, false, false), out, err)
+        };
+        let (stdout, stderr) = tokio::join!(read_some(out, most), read_some(err, most));
+        Ok(Captured { stdout: stdout?, stderr: stderr?, status: child.wait().await? })
+    }
+
     fn log_name(&self) -> String {
         let path = self.arg0.as_deref().unwrap_or(&self.program);
         let base = Path::new(path).file_name().unwrap_or(path).to_string_lossy().into_owned();
@@ -270,6 +301,15 @@ impl Spawn {
         drop(placeholders);
         spawned
     }
+}
+
+/// Up to `most` bytes; who goes on writing then meets a closed pipe.
+async fn read_some(stream: Option<impl AsyncRead + Unpin>, most: usize) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(most.try_into().unwrap_or(u64::MAX)).read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A copy of `fd` with a number over `highest`, closed on exec.

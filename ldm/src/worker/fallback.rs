@@ -1,6 +1,6 @@
 //! A server without `ldm-server-helper`: a script for its plain `sh` does what is needed most.
 
-use ldm_protocol::helper::{Info, Refusal, SessionEntry, SessionEvent, SessionRequest, VERSION};
+use ldm_protocol::helper::{Info, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, VERSION};
 use ldm_protocol::{limits, text};
 
 /// The script; its head says what it takes and gives.
@@ -11,7 +11,7 @@ const TOO_SHORT: u64 = 5;
 
 /// What is missing then, for the log.
 pub(super) const MISSING: &str = "the server has no ldm-server-helper: sessions are listed and started by a plain shell script, \
-    with untranslated names, without the user's remembered choice, and without LDM_DIRECTX";
+    with untranslated names, without the user's remembered choice, without sound and without LDM_DIRECTX";
 
 /// The command that runs the script from standard input. It is the same for everybody: whatever the user's login shell is,
 /// it finds nothing in it to expand, and what the user chose is not on any command line. `dd` takes off the script and not a
@@ -25,11 +25,22 @@ pub(super) fn list_input() -> String {
     format!("{SCRIPT}list\n")
 }
 
-/// Standard input to start one; `None` if the request cannot be said in lines.
+/// Standard input to start one. It has no sound, and the socket that was made for it is removed. `None` if the request cannot be said in lines.
 pub(super) fn start_input(request: &SessionRequest) -> Option<String> {
     let client = &request.client;
-    let fields =
-        [&request.session, &request.language, &request.xsession, &client.address, &client.hostname, &client.mac];
+    let sound = match &request.sound {
+        Some(Sound::Socket { path }) => Some(path.clone()),
+        _ => None,
+    };
+    let fields = [
+        &request.session,
+        &request.language,
+        &request.xsession,
+        &client.address,
+        &client.hostname,
+        &client.mac,
+        &sound,
+    ];
     let mut input = format!("{SCRIPT}start\n");
     for field in fields {
         let field = field.as_deref().unwrap_or_default();
@@ -77,7 +88,9 @@ impl Events {
         let line = line.strip_prefix("LDM ")?;
         let (event, rest) = line.split_once(' ').unwrap_or((line, ""));
         match event {
-            "started" => Some(SessionEvent::Started { session: rest.to_owned(), user: None, directory: None }),
+            "started" => {
+                Some(SessionEvent::Started { session: rest.to_owned(), user: None, directory: None, no_sound: None })
+            }
             "refused" => {
                 let (reason, detail) = rest.split_once(' ').unwrap_or((rest, ""));
                 let reason = match reason {

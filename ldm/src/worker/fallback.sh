@@ -63,7 +63,9 @@ alive() { kill -s 0 "-$job" 2>/dev/null || [ -n "$(marked)" ]; }
 
 start() {
     IFS= read -r id; IFS= read -r lang; IFS= read -r xsession
-    IFS= read -r LTSP_CLIENT; IFS= read -r LTSP_CLIENT_HOSTNAME; IFS= read -r LTSP_CLIENT_MAC
+    IFS= read -r LTSP_CLIENT; IFS= read -r LTSP_CLIENT_HOSTNAME; IFS= read -r LTSP_CLIENT_MAC; IFS= read -r sound
+    # Made for the helper, which is not there.
+    [ -z "$sound" ] || rm -f -- "$sound"
     [ -n "$DISPLAY" ] || { say "refused no_display"; return; }
     command=
     if [ -n "$id" ]; then

@@ -72,6 +72,11 @@ impl<W: AsyncWrite + Send + Unpin> Link<W> {
     pub(super) async fn send(&self, event: &Event) -> io::Result<()> {
         self.events.send(event).await
     }
+
+    /// For those that tell it something beside the attempt.
+    pub(super) fn events(&self) -> Events<W> {
+        self.events.clone()
+    }
 }
 
 async fn read(mut reader: impl AsyncRead + Unpin, commands: mpsc::Sender<Command>) -> io::Result<()> {

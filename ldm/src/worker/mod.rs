@@ -10,10 +10,13 @@ mod lines;
 mod link;
 pub mod protocol;
 mod remote;
+mod services;
 mod session;
+mod sound;
 
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,12 +26,17 @@ use tokio_util::sync::CancellationToken;
 use link::{Events, Link};
 use protocol::{Command, Connect, Event, Start};
 pub use remote::Remote;
+use services::Wanted;
 pub use session::RemoteSession;
+pub use sound::SoundLoop;
 
-use crate::sys;
+use crate::{localapps, sys};
 
 /// Environment variable with the number of the descriptor that leads to the daemon.
 pub const FD_VARIABLE: &str = "LDM_WORKER_FD";
+
+/// Time for programs on this client to end: they have 3 s, and their files then have to be written.
+const SERVICES_END: Duration = Duration::from_secs(6);
 
 /// The worker's whole life. Logging is set up by the caller.
 pub fn run() -> ExitCode {
@@ -39,9 +47,10 @@ pub fn run() -> ExitCode {
         tracing::warn!(%error, "set-user-id programs cannot be kept away");
     }
     sys::private_umask();
-    match inherited().and_then(|stream| Ok((stream, runtime()?))) {
-        Ok((stream, runtime)) => {
-            let result = runtime.block_on(async { UnixStream::from_std(stream).map(serve_stream)?.await });
+    match inherited().and_then(|stream| Ok((stream, localapps::inherited()?, runtime()?))) {
+        Ok((stream, local, runtime)) => {
+            let result = runtime
+                .block_on(async { UnixStream::from_std(stream).map(|stream| serve_stream(stream, local))?.await });
             // A channel that still holds a task must not hold the process.
             runtime.shutdown_background();
             match result {
@@ -70,15 +79,16 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-async fn serve_stream(stream: UnixStream) -> std::io::Result<()> {
+async fn serve_stream(stream: UnixStream, local_session: Option<StdUnixStream>) -> std::io::Result<()> {
     let (reader, writer) = stream.into_split();
-    serve(reader, writer).await
+    serve(reader, writer, local_session).await
 }
 
 /// Obeys the daemon until the login attempt is over or the daemon has gone.
 async fn serve(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
+    local_session: Option<StdUnixStream>,
 ) -> std::io::Result<()> {
     let hangup = CancellationToken::new();
     let events = Events::new(writer);
@@ -88,7 +98,7 @@ async fn serve(
         tokio::select! {
             // The daemon's end ends everything: what is dropped here closes the connection, and the server then ends the session.
             () = hangup.cancelled() => Over::Quietly,
-            over = attempt(&mut link) => over,
+            over = attempt(&mut link, local_session) => over,
         }
     });
     let over = attempt.await.unwrap_or_else(|error| {
@@ -121,13 +131,16 @@ impl From<Failure> for Over {
 }
 
 /// One login attempt from `Connect` to the session's end.
-async fn attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Over {
-    match try_attempt(link).await {
+async fn attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>, local_session: Option<StdUnixStream>) -> Over {
+    match try_attempt(link, local_session).await {
         Ok(over) | Err(over) => over,
     }
 }
 
-async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result<Over, Over> {
+async fn try_attempt<W: AsyncWrite + Send + Unpin>(
+    link: &mut Link<W>,
+    local_session: Option<StdUnixStream>,
+) -> Result<Over, Over> {
     let to = match link.command().await {
         Some(Command::Connect(to)) => to,
         Some(_) => return Err(disorder()),
@@ -141,7 +154,8 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
     tell(link, &Event::Authenticated).await?;
 
     let start = wait_for_start(link, &to, &mut remote).await?;
-    let mut session = tokio::select! {
+    let services = Wanted::new(&start, local_session);
+    let session = tokio::select! {
         session = remote.start(*start) => session?,
         command = link.command() => return Err(match command {
             Some(Command::Stop) => Over::Ended(session::STOPPED),
@@ -149,8 +163,26 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
             None => Over::Quietly,
         }),
     };
-    tell(link, &Event::Started { user: None }).await?;
+    tell(link, &Event::Started { user: session.user().cloned().map(Box::new) }).await?;
+    for notice in session.notices() {
+        tell(link, &Event::Notice(notice.clone())).await?;
+    }
 
+    let status = in_session(link, &remote, session, services).await?;
+    remote.close().await;
+    Ok(Over::Ended(status))
+}
+
+/// The session until its end, with what goes with it; gives its status.
+async fn in_session<W: AsyncWrite + Send + Unpin>(
+    link: &mut Link<W>,
+    remote: &Remote,
+    mut session: RemoteSession,
+    services: Wanted,
+) -> Result<i32, Over> {
+    let ending = CancellationToken::new();
+    let directory = session.directory().map(str::to_owned);
+    let mut services = Box::pin(services.run(remote, directory.as_deref(), link.events(), ending.clone()));
     let result = tokio::select! {
         result = session.ended() => Some(result),
         command = link.command() => match command {
@@ -158,13 +190,25 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(link: &mut Link<W>) -> Result
             Some(_) => return Err(disorder()),
             None => return Err(Over::Quietly),
         },
+        () = &mut services => return Err(disorder()),
     };
-    let status = match result {
-        Some(result) => result?,
-        None => session.end().await?,
-    };
-    remote.close().await;
-    Ok(Over::Ended(status))
+    // Local programs may still save files to the server while they are being ended.
+    ending.cancel();
+    let services = tokio::time::timeout(SERVICES_END, services);
+    match result {
+        Some(Err(failure)) if failure.kind == FailureKind::LinkLost => Err(failure.into()),
+        Some(Err(failure)) if failure.kind == FailureKind::SessionLost => {
+            // With its windows most of it goes.
+            drop(session);
+            let _ = tokio::join!(remote.tidy(), services);
+            Err(failure.into())
+        }
+        Some(result) => {
+            let _ = services.await;
+            Ok(result?)
+        }
+        None => Ok(tokio::join!(session.end(), services).0?),
+    }
 }
 
 /// The server closes a connection on which nobody logs in (`LoginGraceTime`); then there is a new one when somebody does.

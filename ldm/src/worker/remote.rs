@@ -10,11 +10,18 @@ use super::fallback;
 use super::lines::Lines;
 use super::protocol::{Connect, Start};
 use super::session::RemoteSession;
+use super::sound::{Listening, SoundLoop};
 use crate::auth::Conversation;
 use crate::ssh::{self, Connection, Exec, HostKeyPolicy, Reason, SshError, Target};
 
 /// What is run on the server; found in the `PATH` that sshd and the user's shell give it.
 const INFO: &str = "ldm-server-helper info";
+
+/// Likewise, after a session that did not end by itself.
+const TIDY: &str = "ldm-server-helper tidy";
+
+/// It goes on without us, and the user waits.
+const TIDY_TIME: Duration = Duration::from_secs(2);
 
 /// A list that takes longer is done without: the default session can be started all the same.
 const INFO_TIME: Duration = Duration::from_secs(15);
@@ -24,7 +31,15 @@ pub struct Remote {
     connection: Connection,
     /// Known to be without helper.
     bare: bool,
+    want_sound: bool,
+    /// The user's own directory on the server.
+    runtime_dir: Option<String>,
+    /// Where the server listens for the session's sound, once it was asked.
+    sound: Option<Result<Listening, Failure>>,
 }
+
+/// Why a session started by the shell script has no sound.
+const NO_HELPER: &str = "The server has no ldm-server-helper, which gives a session its sound.";
 
 impl Remote {
     /// Connects to the first of the servers that answers.
@@ -32,7 +47,7 @@ impl Remote {
         let targets: Result<Vec<_>, _> = to.servers.iter().map(|s| Target::parse(s, to.port)).collect();
         let policy = HostKeyPolicy { known_hosts: to.known_hosts.clone(), trust_first_use: to.trust_first_use.clone() };
         let connection = ssh::connect(&targets.map_err(told)?, &policy).await.map_err(told)?;
-        Ok(Self { connection, bare: false })
+        Ok(Self { connection, bare: false, want_sound: to.want_sound, runtime_dir: None, sound: None })
     }
 
     /// The server's name as configured.
@@ -59,14 +74,16 @@ impl Remote {
             if !self.bare
                 && let Some(info) = self.ask_helper(locale).await?
             {
-                return Ok(info);
+                return Ok::<_, Failure>(info);
             }
             let info = self.ask_fallback().await?;
             self.without_helper();
             Ok(info)
         });
         if let Ok(info) = listed.await {
-            return info.map(Info::sanitised);
+            let info = info?.sanitised();
+            self.runtime_dir.clone_from(&info.runtime_dir);
+            return Ok(info);
         }
         tracing::warn!(server = self.server(), "the server does not list its sessions in time");
         Ok(Info::default())
@@ -105,29 +122,120 @@ impl Remote {
         Err(Failure::new(FailureKind::NoSession).server(self.server()).detail(&exec.outcome.stderr_tail()))
     }
 
+    /// Runs a command; its input is to follow.
+    pub(super) async fn exec(&self, command: &str) -> Result<Exec, Failure> {
+        self.connection.exec(command, None).await.map_err(told)
+    }
+
     /// Runs a command with this as all its input.
-    async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
+    pub(super) async fn run(&self, command: &str, input: &[u8]) -> Result<Exec, Failure> {
         let mut exec = self.connection.exec_with_input(command, None, input).await.map_err(told)?;
         // A command that has ended already shows in its output.
         let _ = exec.stdin.shutdown().await;
         Ok(exec)
     }
 
-    /// Gets the session's channel while the user chooses: a round trip less afterwards.
-    pub async fn get_ready(&self) {
-        self.connection.open_ahead().await;
+    /// Gets the session's channel, and the place of its sound, while the user chooses: a round trip less afterwards.
+    pub async fn get_ready(&mut self) {
+        if self.want_sound && !self.bare && self.sound.is_none() {
+            let ask = Listening::ask(&self.connection, self.runtime_dir.as_deref());
+            // Both requests go out before either is answered.
+            let ((), sound) = tokio::join!(self.connection.open_ahead(), ask);
+            self.sound = Some(sound);
+        } else {
+            self.connection.open_ahead().await;
+        }
     }
 
     /// Starts a session; returns once its command runs.
     pub async fn start(&mut self, start: Start) -> Result<RemoteSession, Failure> {
-        if !self.bare
-            && let Some(result) = RemoteSession::start_with_helper(&self.connection, &start).await
-        {
-            return result;
+        let sound = start.services.sound.as_ref();
+        self.want_sound = sound.is_some();
+        if self.want_sound && self.sound.is_none() {
+            self.get_ready().await;
         }
-        let session = RemoteSession::start_with_fallback(&self.connection, &start).await?;
+        let listening = self.sound.take().filter(|_| self.want_sound);
+        let place = listening.as_ref().and_then(|listening| listening.as_ref().ok()).map(Listening::request);
+        if place.is_none() {
+            self.connection.stop_listening().await;
+        }
+        if !self.bare
+            && let Some(result) = RemoteSession::start_with_helper(&self.connection, &start, place.clone()).await
+        {
+            let mut session = result?;
+            match (sound, listening) {
+                (Some(sound), Some(Ok(listening))) => session.serve_sound(listening, sound),
+                (_, Some(Err(failure))) => session.notice(failure),
+                _ => {}
+            }
+            return Ok(session);
+        }
+        self.connection.stop_listening().await;
+        let mut session = RemoteSession::start_with_fallback(&self.connection, &start, place).await?;
         self.without_helper();
+        if self.want_sound {
+            session.notice(Failure::new(FailureKind::NoSound).server(self.server()).detail(NO_HELPER));
+        }
         Ok(session)
+    }
+
+    /// Ends what a session's helper left on the server when it was killed itself. What cannot be ended is left to the user's next
+    /// session there.
+    pub async fn tidy(&self) {
+        let tidy = async {
+            let exec = self.run(TIDY, &[]).await?;
+            let status = exec.wait().await;
+            tracing::info!(?status, stderr = exec.stderr_tail(), "cleared up on the server");
+            Ok::<_, Failure>(())
+        };
+        match tokio::time::timeout(TIDY_TIME, tidy).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::info!(%failure, "what the session left on the server stays"),
+            Err(_) => tracing::info!("the server is still clearing up"),
+        }
+    }
+
+    /// A channel to the server's SFTP (`draft-ietf-secsh-filexfer`), for the user's home.
+    ///
+    /// # Errors
+    /// [`FailureKind::NoHome`] where the server has none or no room for it.
+    pub async fn sftp(&self) -> Result<ssh::ByteStream, Failure> {
+        let no_home = |why: &str| Failure::new(FailureKind::NoHome).server(self.server()).detail(why);
+        self.connection.subsystem("sftp").await.map_err(|error| {
+            tracing::warn!(%error, "no SFTP");
+            match &error.reason {
+                Reason::NoSubsystem(_) => {
+                    no_home("The server's sshd has no SFTP: its sshd_config needs a line Subsystem sftp.")
+                }
+                Reason::NoSession(why) => {
+                    no_home(&format!("The server opens no channel for SFTP: {why} (MaxSessions)."))
+                }
+                _ => error.failure(),
+            }
+        })
+    }
+
+    /// Lets sound go to the server and back. It ends with the value that is returned; then [`Self::end_sound_loop`].
+    ///
+    /// # Errors
+    /// [`FailureKind::NoSound`] where the server forwards neither sockets nor ports.
+    pub async fn begin_sound_loop(&self, sound: &super::protocol::Sound) -> Result<SoundLoop, Failure> {
+        SoundLoop::begin(&self.connection, self.runtime_dir.as_deref(), sound).await
+    }
+
+    /// Connects to it on the server, as a session's program does.
+    pub async fn dial_sound(&self, sound: &SoundLoop) -> Result<ssh::ByteStream, Failure> {
+        sound.dial(&self.connection).await.map_err(told)
+    }
+
+    /// Removes what it left on the server.
+    pub async fn end_sound_loop(&self, sound: SoundLoop) {
+        self.connection.stop_listening().await;
+        if let Some(path) = sound.leftover()
+            && let Ok(exec) = self.run(&format!("rm -f {path}"), &[]).await
+        {
+            exec.wait().await;
+        }
     }
 
     /// Waits until the connection is lost.

@@ -5,17 +5,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldm_protocol::helper::{DirectDisplay, Refusal, SessionEvent, SessionRequest, VERSION, to_argument};
+use ldm_protocol::helper::{
+    self, DirectDisplay, Refusal, SessionEvent, SessionRequest, UserRecord, VERSION, is_plain_path, to_argument,
+};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::lines::Lines;
-use super::protocol::Start;
+use super::protocol::{self, Start};
 use super::remote::told;
+use super::sound::Listening;
 use super::{client, fallback};
-use crate::ssh::{Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request, X11Stream};
+use crate::ssh::{ByteStream, Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request};
 use crate::x11::{DisplayName, Forward, ForwardError};
 use crate::xauth::Cookie;
 
@@ -46,6 +50,11 @@ pub struct RemoteSession {
     server: String,
     /// Serves the session's X clients.
     clients: Option<JoinHandle<()>>,
+    /// Serves the connections of its sound.
+    sound: Option<JoinHandle<()>>,
+    user: Option<UserRecord>,
+    directory: Option<String>,
+    notices: Vec<Failure>,
 }
 
 /// What the two programs that start sessions say.
@@ -72,28 +81,39 @@ impl Events {
 
 impl RemoteSession {
     /// `None`: there is no helper.
-    pub(super) async fn start_with_helper(connection: &Connection, start: &Start) -> Option<Result<Self, Failure>> {
-        let request = request(connection, start);
-        let prepared = if request.direct.is_some() {
-            serde_json::to_string(&request).map(|line| (SESSION.to_owned(), line + "\n"))
+    pub(super) async fn start_with_helper(
+        connection: &Connection,
+        start: &Start,
+        sound: Option<helper::Sound>,
+    ) -> Option<Result<Self, Failure>> {
+        let request = request(connection, start, sound);
+        let prepared = if request.direct.is_some() || matches!(request.sound, Some(helper::Sound::Port { .. })) {
+            serde_json::to_string(&request).map(|line| (SESSION.to_owned(), Zeroizing::new(line + "\n")))
         } else {
-            to_argument(&request).map(|argument| (format!("{SESSION} {argument}"), String::new()))
+            to_argument(&request).map(|argument| (format!("{SESSION} {argument}"), Zeroizing::default()))
         };
+        if let Some(helper::Sound::Port { mut cookie, .. }) = request.sound {
+            cookie.zeroize();
+        }
         match prepared {
-            Ok((command, input)) => Self::start(connection, start, &command, input, None).await.transpose(),
+            Ok((command, input)) => Self::start(connection, start, &command, &input, None).await.transpose(),
             Err(error) => Some(Err(Failure::new(FailureKind::Internal).detail(&error.to_string()))),
         }
     }
 
-    pub(super) async fn start_with_fallback(connection: &Connection, start: &Start) -> Result<Self, Failure> {
+    pub(super) async fn start_with_fallback(
+        connection: &Connection,
+        start: &Start,
+        sound: Option<helper::Sound>,
+    ) -> Result<Self, Failure> {
         let failed = |why: &str| Failure::new(FailureKind::SessionFailed).server(connection.server()).detail(why);
         if start.direct.is_some() {
             return Err(failed("LDM_DIRECTX needs ldm-server-helper on the server."));
         }
-        let input = fallback::start_input(&request(connection, start))
+        let input = fallback::start_input(&request(connection, start, sound))
             .ok_or_else(|| failed("The session's name cannot be used."))?;
         let events = Some(fallback::Events::default());
-        match Self::start(connection, start, &fallback::command(), input, events).await? {
+        match Self::start(connection, start, &fallback::command(), &input, events).await? {
             Some(session) => Ok(session),
             None => Err(Failure::new(FailureKind::NoSession).server(connection.server())),
         }
@@ -104,7 +124,7 @@ impl RemoteSession {
         connection: &Connection,
         start: &Start,
         command: &str,
-        input: String,
+        input: &str,
         fallback: Option<fallback::Events>,
     ) -> Result<Option<Self>, Failure> {
         let server = connection.server().to_owned();
@@ -122,11 +142,20 @@ impl RemoteSession {
             outcome: exec.outcome,
             server,
             clients,
+            sound: None,
+            user: None,
+            directory: None,
+            notices: Vec::new(),
         };
         let event = tokio::time::timeout(START_TIME, session.events.next()).await;
         let id = start.session.as_deref().unwrap_or_default();
         match event {
-            Ok(Some(SessionEvent::Started { session: what, .. })) => {
+            Ok(Some(SessionEvent::Started { session: what, user, directory, no_sound })) => {
+                session.user = user.filter(is_bounded);
+                session.directory = directory.filter(|directory| is_plain_path(directory));
+                if let Some(why) = no_sound {
+                    session.notice(session.failure(FailureKind::NoSound).detail(&why));
+                }
                 tracing::info!(session = text::sanitise_line(&what, limits::SESSION_NAME), "the session runs");
                 Ok(Some(session))
             }
@@ -150,6 +179,34 @@ impl RemoteSession {
                 .failure(FailureKind::SessionFailed)
                 .detail(&format!("It did not start within {} s.", START_TIME.as_secs()))),
         }
+    }
+
+    /// Serves its sound from now on.
+    pub(super) fn serve_sound(&mut self, listening: Listening, sound: &protocol::Sound) {
+        self.sound = Some(listening.serve(sound));
+    }
+
+    /// Adds to [`Self::notices`].
+    pub(super) fn notice(&mut self, failure: Failure) {
+        let text = text::sanitise_line(&failure.to_string(), limits::PROMPT);
+        tracing::warn!("the session lacks something: {text}");
+        self.notices.push(failure);
+    }
+
+    /// The server's record of who runs the session, bounded but not checked; `None` where the server has no helper.
+    pub fn user(&self) -> Option<&UserRecord> {
+        self.user.as_ref()
+    }
+
+    /// The session's own directory on the server, which names the session to other commands there ([`is_plain_path`]); `None`
+    /// where the server has no helper.
+    pub fn directory(&self) -> Option<&str> {
+        self.directory.as_deref()
+    }
+
+    /// What is missing in the session that runs, for the user.
+    pub fn notices(&self) -> &[Failure] {
+        &self.notices
     }
 
     /// Waits for the session's end: its exit status, or what went wrong. May be dropped at any await, and called again.
@@ -193,10 +250,10 @@ impl RemoteSession {
         Ok(STOPPED)
     }
 
-    /// Takes the session off the display.
+    /// Takes the session off the display, and silences it.
     fn hide(&self) {
-        if let Some(clients) = &self.clients {
-            clients.abort();
+        for task in [&self.clients, &self.sound].into_iter().flatten() {
+            task.abort();
         }
     }
 
@@ -238,7 +295,21 @@ impl Drop for RemoteSession {
     }
 }
 
-fn request(connection: &Connection, start: &Start) -> SessionRequest {
+/// Whether it fits into a frame to the daemon, which the rest of it fills less than half.
+fn is_bounded(user: &UserRecord) -> bool {
+    let texts = [&user.name, &user.real_name, &user.home, &user.shell, &user.group.name];
+    let mut texts = texts.into_iter().chain(user.groups.iter().map(|group| &group.name));
+    let ok = user.groups.len() <= limits::GROUPS
+        && !texts.clone().any(|text| text.contains(char::is_control))
+        // In JSON a byte takes two at most.
+        && texts.try_fold(limits::FRAME / 4, |left, text| left.checked_sub(text.len())).is_some();
+    if !ok {
+        tracing::warn!("the server's record of the user cannot be used");
+    }
+    ok
+}
+
+fn request(connection: &Connection, start: &Start, sound: Option<helper::Sound>) -> SessionRequest {
     SessionRequest {
         version: VERSION,
         session: start.session.clone(),
@@ -247,8 +318,8 @@ fn request(connection: &Connection, start: &Start) -> SessionRequest {
         xsession: start.xsession.clone(),
         client: client::facts(connection.local_address()),
         direct: start.direct.clone().map(|direct| reachable(direct, connection.local_address())),
-        sound: None,
-        menu: false,
+        sound,
+        menu: start.services.menu.is_some(),
         open_on_client: start.services.open,
     }
 }
@@ -273,35 +344,42 @@ fn forward(start: &Start) -> Result<(X11Request, JoinHandle<()>), Failure> {
     let fake = Cookie::generate().map_err(|e| internal(&e))?;
     let (streams, accepted) = mpsc::channel(QUEUE);
     let request = X11Request { fake_cookie: *fake.expose(), screen: display.screen(), streams };
-    let forward = Forward { display, real: start.display.cookie.map(Cookie::from), fake };
-    Ok((request, tokio::spawn(serve(forward, accepted))))
+    let forward = Arc::new(Forward { display, real: start.display.cookie.map(Cookie::from), fake });
+    let clients = serve_each(accepted, move |stream| {
+        let forward = Arc::clone(&forward);
+        async move {
+            match forward.serve(stream).await {
+                Ok(()) => {}
+                Err(error @ ForwardError::Io(_)) => tracing::debug!("{error}"),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+    });
+    Ok((request, tokio::spawn(clients)))
 }
 
-/// Serves each X client in a task of its own. Ends all of them when it is dropped.
-async fn serve(forward: Forward, mut accepted: mpsc::Receiver<X11Stream>) {
-    let forward = Arc::new(forward);
-    let mut clients = JoinSet::new();
+/// Serves each stream in a task of its own. Ends all of them when it is dropped.
+pub(super) async fn serve_each<F: Future<Output = ()> + Send + 'static>(
+    mut accepted: mpsc::Receiver<ByteStream>,
+    serve: impl Fn(ByteStream) -> F,
+) {
+    let mut served = JoinSet::new();
+    let log = |ended| {
+        if let Err(error) = ended {
+            tracing::error!("a task that served a channel failed: {error}");
+        }
+    };
     loop {
         tokio::select! {
             stream = accepted.recv() => {
                 let Some(stream) = stream else { break };
-                let forward = Arc::clone(&forward);
-                clients.spawn(async move { forward.serve(stream).await });
+                served.spawn(serve(stream));
             }
-            Some(ended) = clients.join_next() => log_end(ended),
+            Some(ended) = served.join_next() => log(ended),
         }
     }
-    while let Some(ended) = clients.join_next().await {
-        log_end(ended);
-    }
-}
-
-fn log_end(ended: Result<Result<(), ForwardError>, tokio::task::JoinError>) {
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error @ ForwardError::Io(_))) => tracing::debug!("{error}"),
-        Ok(Err(error)) => tracing::warn!("{error}"),
-        Err(error) => tracing::error!("a task that served an X client failed: {error}"),
+    while let Some(ended) = served.join_next().await {
+        log(ended);
     }
 }
 

@@ -16,7 +16,7 @@ impl Daemon {
     fn new() -> Self {
         let (stream, theirs) = UnixStream::pair().unwrap();
 
-        Self { stream, decoder: Decoder::new(), worker: tokio::spawn(serve_stream(theirs)) }
+        Self { stream, decoder: Decoder::new(), worker: tokio::spawn(serve_stream(theirs, None)) }
     }
 
     async fn send(&mut self, command: &Command) {

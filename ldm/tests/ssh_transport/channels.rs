@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ldm::ssh::{ExitStatus, MAX_X11_CHANNELS, Reason, Target, X11Request, X11Stream, connect};
+use ldm::ssh::{ByteStream, ExitStatus, MAX_X11_CHANNELS, Reason, Target, X11Request, connect};
 use russh::server::Handle;
 use russh::{ChannelOpenFailure, Sig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 
 use crate::server::{Script, Seen, Server, Setup, within};
 
-fn x11(capacity: usize) -> (X11Request, mpsc::Receiver<X11Stream>) {
+fn x11(capacity: usize) -> (X11Request, mpsc::Receiver<ByteStream>) {
     let (streams, receiver) = mpsc::channel(capacity);
     (X11Request { fake_cookie: *b"0123456789abcde\xff", screen: 1, streams }, receiver)
 }
 
 /// How the client took it that the server opened a channel.
-async fn opened<T>(open: impl Future<Output = Result<T, russh::Error>>) -> Result<T, ChannelOpenFailure> {
+pub(crate) async fn opened<T>(open: impl Future<Output = Result<T, russh::Error>>) -> Result<T, ChannelOpenFailure> {
     match within(open).await {
         Ok(channel) => Ok(channel),
         Err(russh::Error::ChannelOpenFailure(why)) => Err(why),
@@ -269,7 +269,7 @@ async fn a_channel_that_nobody_reads_does_not_stop_the_others() {
     assert!(tokio::time::timeout(Duration::from_millis(50), connection.closed()).await.is_err());
 }
 
-fn pattern(at: usize) -> u8 {
+pub(crate) fn pattern(at: usize) -> u8 {
     u8::try_from(at % 251).unwrap()
 }
 

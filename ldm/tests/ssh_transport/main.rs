@@ -11,4 +11,5 @@
 mod auth;
 mod channels;
 mod connect;
+mod forwards;
 mod server;

@@ -1,9 +1,9 @@
 //! A russh server that follows a script.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ldm::auth::{AuthMessageType, Cancelled, Conversation};
@@ -48,6 +48,12 @@ pub struct Setup {
     pub grant_exec: bool,
     pub grant_session: bool,
     pub answer_exec: bool,
+    pub grant_sftp: bool,
+    pub grant_socket: bool,
+    /// The port that is listened at, once one is asked for.
+    pub grant_port: Option<u32>,
+    /// A connection to the socket comes with the answer: before it, and after it.
+    pub eager: bool,
     pub window: u32,
 }
 
@@ -65,6 +71,10 @@ impl Default for Setup {
             grant_exec: true,
             grant_session: true,
             answer_exec: true,
+            grant_sftp: true,
+            grant_socket: true,
+            grant_port: Some(4713),
+            eager: false,
             window: 2 * 1024 * 1024,
         }
     }
@@ -82,8 +92,28 @@ pub fn key_of(algorithm: Algorithm) -> PrivateKey {
 #[derive(Debug)]
 pub enum Seen {
     Answers(Vec<String>),
-    X11 { cookie: String, screen: u32 },
-    Exec { command: String, handle: Handle, id: ChannelId },
+    X11 {
+        cookie: String,
+        screen: u32,
+    },
+    Exec {
+        command: String,
+        handle: Handle,
+        id: ChannelId,
+    },
+    Subsystem {
+        name: String,
+        handle: Handle,
+        id: ChannelId,
+    },
+    /// Asked to listen here, or no longer.
+    Listen {
+        place: String,
+        handle: Handle,
+    },
+    Cancel {
+        place: String,
+    },
     Data(Vec<u8>),
     Eof,
     Closed,
@@ -197,13 +227,8 @@ async fn serve(listener: TcpListener, setup: Setup, seen: mpsc::UnboundedSender<
     });
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
-        let handler = Handler {
-            setup: setup.clone(),
-            steps: setup.steps.clone().into_iter(),
-            asked: false,
-            seen: seen.clone(),
-            handles: Arc::default(),
-        };
+        let handler =
+            Handler { setup: setup.clone(), steps: setup.steps.clone().into_iter(), asked: false, seen: seen.clone() };
         let config = Arc::clone(&config);
         tokio::spawn(async move {
             if let Ok(session) = server::run_stream(config, stream, handler).await {
@@ -218,7 +243,6 @@ struct Handler {
     steps: std::vec::IntoIter<Step>,
     asked: bool,
     seen: mpsc::UnboundedSender<Seen>,
-    handles: Arc<Mutex<HashMap<ChannelId, Channel<Msg>>>>,
 }
 
 impl server::Handler for Handler {
@@ -279,12 +303,13 @@ impl server::Handler for Handler {
 
     async fn channel_open_session(
         &mut self,
-        channel: Channel<Msg>,
+        mut channel: Channel<Msg>,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), russh::Error> {
         if self.setup.grant_session {
-            self.handles.lock().unwrap().insert(channel.id(), channel);
+            // Kept, and read: the connection stands still when a channel's queue is full.
+            tokio::spawn(async move { while channel.wait().await.is_some() {} });
             reply.accept().await;
         }
         Ok(())
@@ -314,6 +339,56 @@ impl server::Handler for Handler {
         let command = String::from_utf8(command.to_vec()).unwrap();
         let _ = self.seen.send(Seen::Exec { command, handle: session.handle(), id });
         Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if !self.setup.grant_sftp {
+            return session.channel_failure(id);
+        }
+        session.channel_success(id)?;
+        let _ = self.seen.send(Seen::Subsystem { name: name.to_owned(), handle: session.handle(), id });
+        Ok(())
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, russh::Error> {
+        let handle = session.handle();
+        let _ = self.seen.send(Seen::Listen { place: path.to_owned(), handle: handle.clone() });
+        if self.setup.eager {
+            // Into the same segment as the answer, before it…
+            session.channel_open_forwarded_streamlocal(path)?;
+            // …and into the next.
+            let path = path.to_owned();
+            tokio::spawn(async move {
+                let _ = handle.channel_open_forwarded_streamlocal(path).await;
+            });
+        }
+        Ok(self.setup.grant_socket)
+    }
+
+    async fn cancel_streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, russh::Error> {
+        let _ = self.seen.send(Seen::Cancel { place: path.to_owned() });
+        Ok(true)
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        let _ = self.seen.send(Seen::Listen { place: format!("{address}:{port}"), handle: session.handle() });
+        *port = self.setup.grant_port.unwrap_or_default();
+        Ok(self.setup.grant_port.is_some())
+    }
+
+    async fn cancel_tcpip_forward(&mut self, address: &str, port: u32, _: &mut Session) -> Result<bool, russh::Error> {
+        let _ = self.seen.send(Seen::Cancel { place: format!("{address}:{port}") });
+        Ok(true)
     }
 
     async fn data(&mut self, _: ChannelId, data: &[u8], _: &mut Session) -> Result<(), russh::Error> {

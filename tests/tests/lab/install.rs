@@ -49,6 +49,13 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
     for program in ["usr/bin/ldm", "usr/libexec/ldm/ldm-greeter", "usr/bin/ldm-server-helper"] {
         ensure!(mode(&root.join(program))? == 0o755, "{program}");
     }
+    for (link, target) in
+        [("ltsp-localapps", "ldm-server-helper"), ("ltsp-open", "ldm-server-helper"), ("ltsp-remoteapps", "ldm")]
+    {
+        ensure!(fs::read_link(root.join("usr/bin").join(link))? == std::path::Path::new(target), "{link}");
+        let help = Command::new(root.join("usr/bin").join(link)).arg("--help").output()?;
+        ensure!(String::from_utf8_lossy(&help.stdout).starts_with(&format!("Usage: {link} ")), "{help:?}");
+    }
     for file in [
         "usr/lib/systemd/system/ldm.service",
         "usr/lib/sysusers.d/ldm.conf",
@@ -58,6 +65,8 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
         "usr/share/man/man8/ldm.8",
         "usr/share/man/man1/ldm-greeter.1",
         "usr/share/man/man1/ldm-server-helper.1",
+        "usr/share/man/man1/ltsp-open.1",
+        "usr/share/man/man1/ltsp-remoteapps.1",
     ] {
         ensure!(mode(&root.join(file))? == 0o644, "{file}");
     }

@@ -2,19 +2,26 @@
 
 mod answers;
 mod dialog;
+mod endpoint;
 mod faults;
 mod foreign;
 mod helper;
 mod home;
 mod install;
+mod localapps;
 mod local_user;
+mod local_user;
+mod localapps;
 mod login;
+mod menu;
 mod parts;
 mod pressure;
 mod privilege;
+mod remoteapps;
 mod server;
 mod session;
 mod silence;
+mod sound;
 mod terminal;
 mod window;
 mod words;

@@ -3,6 +3,7 @@
 //! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
+mod announce;
 mod chooser;
 mod clock;
 mod i18n;
@@ -42,6 +43,9 @@ struct Args {
     /// What a daemon that is a plain greetd starts after the login
     #[arg(long, value_name = "COMMAND")]
     cmd: Option<String>,
+    /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
+    #[arg(long, hide = true)]
+    notice: bool,
 }
 
 /// One line for the log. Never a secret: nothing that was typed is passed here.
@@ -72,10 +76,14 @@ struct Greeter {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
     glib::set_prgname(Some(NAME));
     // What assistive programs call the greeter.
     glib::set_application_name(NAME);
+    if args.notice {
+        let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+        return announce::run(theme.as_deref());
+    }
+    let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
     gtk4::init()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;

@@ -25,6 +25,9 @@ const NAME: &str = "LDM_GREETER_NAME";
 /// Set if standard input is the connection to the daemon.
 const INHERITED: &str = "LDM_GREETER_LINK";
 
+/// What a notice tells.
+const NOTICE: &str = "LDM_NOTICE";
+
 const LIGHT: [(&str, &str); 7] = [
     // Software drawing without OpenGL: keeps Mesa out, which is most of the cost.
     ("GSK_RENDERER", "cairo"),
@@ -46,6 +49,11 @@ pub(crate) fn accessible() -> bool {
 /// The user name to start with.
 pub(crate) fn username() -> String {
     env::var(NAME).unwrap_or_default()
+}
+
+/// What `--notice` is to tell, as JSON.
+pub(crate) fn notice() -> String {
+    env::var(NOTICE).unwrap_or_default()
 }
 
 /// Whether the connection to the daemon is standard input.

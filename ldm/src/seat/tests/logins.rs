@@ -37,6 +37,26 @@ fn a_login_from_the_first_key_to_the_next_greeter() {
 }
 
 #[test]
+fn what_a_session_lacks_is_told_once_and_only_while_it_runs() {
+    play_all(
+        policy(),
+        &[
+            GREETING,
+            CONNECTING,
+            "w1 notice -> log",
+            ASKED,
+            ANSWERED,
+            CHOOSING,
+            STARTING,
+            SESSION,
+            "w1 notice -> log; announce NoSound
+            w1 notice -> log
+            w1 ended -> drop-worker; stop-display",
+        ],
+    );
+}
+
+#[test]
 fn a_wrong_password_restarts_nothing() {
     play_all(
         policy(),

@@ -113,7 +113,7 @@ fn a_session_gets_one_argument_the_profile_and_its_environment() {
         client: Client { hostname: Some("tc1".into()), ..Client::default() },
         ..SessionRequest::default()
     });
-    assert_eq!(events[0], SessionEvent::Started { session: "x".into(), user: None, directory: None });
+    assert_eq!(events[0], SessionEvent::Started { session: "x".into(), user: None, directory: None, no_sound: None });
     let SessionEvent::Ended { status: 7, too_short: true, last_words, .. } = &events[1] else { panic!("{events:?}") };
     assert_eq!(last_words, &["last"]);
     let text = std::fs::read_to_string(&out).unwrap();
