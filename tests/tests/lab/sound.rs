@@ -175,8 +175,7 @@ fn two_sessions_never_hear_each_other_and_nobody_else_gets_in() -> Result<()> {
     }
     let (heard_one, heard_two) = (recorders.0.stop_after(80_000)?, recorders.1.stop_after(80_000)?);
     let (said_one, said_two) = (microphones.0.stop_after(40_000)?, microphones.1.stop());
-    for (heard, own, foreign) in [(&heard_one, 500.0, 900.0), (&heard_two, 900.0, 500.0), (&said_one, 700.0, 900.0)]
-    {
+    for (heard, own, foreign) in [(&heard_one, 500.0, 900.0), (&heard_two, 900.0, 500.0), (&said_one, 700.0, 900.0)] {
         let (own, foreign) = (strength(heard, own), strength(heard, foreign));
         assert!(own > 0.8 && foreign < 0.001, "{own} {foreign}");
     }
