@@ -2,11 +2,14 @@
 
 mod answers;
 mod dialog;
+mod endpoint;
 mod faults;
 mod foreign;
 mod helper;
 mod home;
 mod install;
+mod localapps;
+mod local_user;
 mod local_user;
 mod localapps;
 mod login;
