@@ -313,7 +313,7 @@ impl Story<'_> {
         })?;
         steps.step("It runs on the client's own display", || {
             focus(self.screen, &local)?;
-            self.screen.type_text("echo $DISPLAY >local-display; exit\n")?;
+            self.screen.type_text("echo $DISPLAY | tee local-display\n")?;
             let text = written(&self.user.home.join("local-display"))?;
             ensure!(text.trim().starts_with(&self.screen.display), "its display is {text}");
             Ok(())
@@ -330,7 +330,7 @@ impl Story<'_> {
         let file = self.user.home.join("status");
         let _ = fs::remove_file(&file);
         focus(self.screen, "Terminal")?;
-        self.screen.type_text(&format!("clear; {command}; echo $? >status\n"))?;
+        self.screen.type_text(&format!("clear; {command}; echo $? | tee status\n"))?;
         Ok(written(&file)?.trim().to_owned())
     }
 
