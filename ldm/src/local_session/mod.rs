@@ -21,9 +21,8 @@ use std::path::Path;
 
 pub use orders::{COMMAND, Orders, refuse, spawn};
 
-use crate::audio;
 use crate::log::chain;
-use crate::{pam, sys, xauth};
+use crate::{audio, pam, sys, xauth};
 use remains::Remains;
 use userdb::User;
 
@@ -118,7 +117,7 @@ fn environment(
     if let Some(socket) = &orders.sound {
         match audio::local_access(socket, account.gid) {
             Ok(variables) => variables.into_iter().for_each(|(key, value)| drop(set(key, value.into()))),
-            Err(error) => tracing::warn!(%error, "programs of this client have no sound"),
+            Err(error) => tracing::warn!(%error, "programs on this client have no sound"),
         }
     }
     if !env.contains_key(std::ffi::OsStr::new("XDG_RUNTIME_DIR")) {

@@ -40,7 +40,7 @@ pub struct Orders {
     pub open: Vec<String>,
     /// `LANG` of programs.
     pub language: Option<String>,
-    /// Where the session's sound is: programs here come in beside it.
+    /// The session's sound on this client ([`crate::audio::Sound::socket`]).
     pub sound: Option<PathBuf>,
     /// Virtual terminal of the display, if it is known.
     pub vt: Option<u8>,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod dialog;
+mod endpoint;
 mod faults;
 mod foreign;
 mod helper;
@@ -10,9 +11,11 @@ mod install;
 mod local_user;
 mod localapps;
 mod login;
+mod menu;
 mod parts;
 mod pressure;
 mod privilege;
+mod remoteapps;
 mod server;
 mod session;
 mod silence;
