@@ -188,7 +188,7 @@ impl LocalSession {
     pub fn start_by(lab: &Lab, by: &[String], record: &Value, more: Value) -> Result<Self> {
         let mut orders = json!({
             "user": record, "display": ":99", "cookie": null, "allowed": [], "groups": ["audio", "video"],
-            "extra_mounts": [], "follow_symlinks": null, "open": [], "language": "C.UTF-8", "sound": {}, "vt": null,
+            "extra_mounts": [], "follow_symlinks": null, "open": [], "language": "C.UTF-8", "sound": null, "vt": null,
             "directory": "/run/ldm", "worker": 0,
         });
         if let (Some(orders), Value::Object(more)) = (orders.as_object_mut(), more) {

@@ -22,7 +22,7 @@ use std::path::Path;
 pub use orders::{COMMAND, Orders, refuse, spawn};
 
 use crate::log::chain;
-use crate::{pam, sys, xauth};
+use crate::{audio, pam, sys, xauth};
 use remains::Remains;
 use userdb::User;
 
@@ -116,8 +116,11 @@ fn environment(
         xauth::write(&path, &xauth::entries_for(None, &cookie.into()), owner)?;
         set("XAUTHORITY", path.into());
     }
-    for (key, value) in &orders.sound {
-        set(key, value.into());
+    if let Some(socket) = &orders.sound {
+        match audio::local_access(socket, account.gid) {
+            Ok(variables) => variables.into_iter().for_each(|(key, value)| drop(set(key, value.into()))),
+            Err(error) => tracing::warn!(%error, "programs on this client have no sound"),
+        }
     }
     if !env.contains_key(std::ffi::OsStr::new("XDG_RUNTIME_DIR")) {
         env.insert("XDG_RUNTIME_DIR".into(), private_directory(dir, "runtime", user)?.into());

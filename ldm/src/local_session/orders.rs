@@ -1,6 +1,5 @@
 //! What the daemon tells a local session at its start.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -41,8 +40,8 @@ pub struct Orders {
     pub open: Vec<String>,
     /// `LANG` of programs.
     pub language: Option<String>,
-    /// Variables that lead programs to this client's sound.
-    pub sound: BTreeMap<String, String>,
+    /// The session's sound on this client ([`crate::audio::Sound::socket`]).
+    pub sound: Option<PathBuf>,
     /// Virtual terminal of the display, if it is known.
     pub vt: Option<u8>,
     /// Where local sessions have their directories; outlives the daemon.

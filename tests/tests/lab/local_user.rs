@@ -115,10 +115,12 @@ fn a_program_has_its_users_rights_and_the_environment_that_was_meant() -> Result
     record.as_object_mut().context("no record")?.insert("groups".into(), groups);
     let more = json!({
         "groups": ["audio", "video", "games", "no-such-group"], "cookie": vec![7; 16], "display": ":77",
-        "sound": { "PULSE_SERVER": "unix:/run/x" }, "language": "de_DE.UTF-8",
+        "sound": "/run/sound/native", "language": "de_DE.UTF-8",
     });
+    seat.client.shell("mkdir -p /run/sound/local")?;
     let mut session = LocalSession::start(&seat.lab, &seat.client, &record, more)?;
     session.ready_without_home(&seat.client)?;
+    assert_eq!(seat.client.shell("stat -c %g:%a /run/sound/local")?, format!("{}:710\n", seat.guest.uid));
     let env = json!({
         "LC_TIME": "C", "TZ": "Asia/Tokyo", "PATH": "/evil", "LD_PRELOAD": "/evil.so", "HOME": "/evil", "LC_evil": "x",
         "DBUS_SESSION_BUS_ADDRESS": "unix:/evil",
@@ -146,7 +148,7 @@ fn a_program_has_its_users_rights_and_the_environment_that_was_meant() -> Result
         ("XAUTHORITY", &authority),
         ("XDG_RUNTIME_DIR", &runtime),
         ("XDG_DATA_DIRS", "/usr/local/share:/usr/share"),
-        ("PULSE_SERVER", "unix:/run/x"),
+        ("PULSE_SERVER", "unix:/run/sound/local/native"),
     ] {
         assert_eq!(env.remove(name), Some(value), "{name}");
     }

@@ -1,6 +1,5 @@
 //! What a session gets besides its windows, as the configuration has it.
 
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use ldm_protocol::helper::UserRecord;
@@ -78,7 +77,7 @@ impl Driver {
             open: config.local_apps_open.clone(),
             language: config.force_language.clone().or(config.language.clone()).or_else(own_language),
             vt: config.vt,
-            sound: BTreeMap::new(),
+            sound: self.sound.as_ref().map(|sound| sound.socket().to_owned()),
             directory: self.directory.base().to_owned(),
             worker: self.worker_account.uid,
         }
