@@ -34,6 +34,7 @@ pub fn same_machine() -> [&'static str; 7] {
 /// A client.
 pub struct Client {
     holder: Program,
+    own_processes: bool,
 }
 
 impl Client {
@@ -42,8 +43,17 @@ impl Client {
         Self::with(lab, strangers, "")
     }
 
+    /// A client for a whole daemon: it does not see the server's processes, which may be of the same users, either.
+    pub fn apart(lab: &Lab, strangers: &[&str]) -> Result<Self> {
+        Self::make(lab, strangers, "", &["--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
+    }
+
     /// [`Client::new`] with more shell commands, run while everything is being mounted.
     pub fn with(lab: &Lab, strangers: &[&str], more: &str) -> Result<Self> {
+        Self::make(lab, strangers, more, &[])
+    }
+
+    fn make(lab: &Lab, strangers: &[&str], more: &str, apart: &[&str]) -> Result<Self> {
         let pattern =
             strangers.iter().map(|name| format!("^{name}:")).chain(["^$".to_owned()]).collect::<Vec<_>>().join("|");
         // All of /etc and not single files: who replaces one of those on the machine, as useradd does, takes away what is mounted
@@ -57,6 +67,7 @@ impl Client {
         );
         let mut command = program::command("unshare");
         command
+            .args(apart)
             .args(["--mount", "--propagation", "private", "sh", "-c", &script])
             .env("LAB", lab.path())
             .env("PAM", stage::checkout().join("packaging/pam.d/ldm-localapps"));
@@ -68,18 +79,24 @@ impl Client {
             }
             Ok(text.ends_with("ready\n").then_some(()))
         })?;
-        Ok(Self { holder })
+        Ok(Self { holder, own_processes: !apart.is_empty() })
     }
 
     /// Words to begin a command line with that is to run on the client.
-    pub fn enter(&self) -> [String; 2] {
-        ["nsenter".to_owned(), format!("--mount=/proc/{}/ns/mnt", self.holder.pid())]
+    pub fn enter(&self) -> Vec<String> {
+        let pid = self.holder.pid();
+        let mut words = vec!["nsenter".to_owned(), format!("--mount=/proc/{pid}/ns/mnt")];
+        if self.own_processes {
+            words.push(format!("--pid=/proc/{pid}/ns/pid_for_children"));
+        }
+        words
     }
 
     /// What a command on the client writes to its standard output.
     pub fn shell(&self, script: &str) -> Result<String> {
-        let [program, mount] = self.enter();
-        let output = Command::new(program).args([&mount, "sh", "-c", script]).stdin(Stdio::null()).output()?;
+        let enter = self.enter();
+        let (program, rest) = enter.split_first().context("no command")?;
+        let output = Command::new(program).args(rest).args(["sh", "-c", script]).stdin(Stdio::null()).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ldm_tests::{Client, Guest, Lab, LocalSession, Program, daemon, sweep, wait};
+use ldm_tests::{
+    Client, Daemon, Desk, Guest, Kind, Lab, LocalSession, Program, Scene, Sshd, User, XServer, daemon, sweep, wait,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -264,4 +266,43 @@ fn what_a_killed_local_session_leaves_goes_with_the_next() -> Result<()> {
     home.log_out(session)?;
     assert_eq!(fs::read_to_string(home.path.join("hello"))?, "from the server\n");
     Ok(())
+}
+
+#[test]
+fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result<()> {
+    let lab = Lab::new()?;
+    let user = User::new(&lab)?;
+    let (greeter_user, worker_user) = (User::create(&lab, Kind::System, "")?, User::create(&lab, Kind::System, "")?);
+    let client = Client::apart(&lab, &[&user.name])?;
+    let script = "cat \"$HOME/hello\"; id -un; ls /run/userdb/$USER.user; test ! -e \"$HOME/end\" || echo same; echo written >\"$HOME/here\"; exit 7";
+    let ask = "echo from the server >\"$HOME/hello\"; ltsp-localapps --wait sh -c '{ SCRIPT; } >\"$HOME/answer\"'; echo $? >\"$HOME/code\"\n\
+               ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'";
+    Desk::offer(&lab, "desk", &ask.replace("SCRIPT", script))?;
+    let sshd = Sshd::new(&lab)?;
+    let x = XServer::new(&lab)?;
+    let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
+    let words: Vec<&str> = enter.iter().map(String::as_str).collect();
+    let daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?.by(&words);
+    let daemon = daemon.set("LDM_WORKER_USER", &worker_user.name).greeter_user(greeter_user);
+    let daemon = daemon.set("LOCAL_APPS", "True").set("SOUND", "False").start()?;
+    let mut scene = Scene { daemon, x, user, sshd, lab };
+    for _ in 0..2 {
+        for name in ["answer", "here", "code"] {
+            let _ = fs::remove_file(scene.user.home.join(name));
+        }
+        scene.log_in()?;
+        assert_eq!(fs::read_to_string(scene.user.home.join("code"))?, "7\n");
+        let name = &scene.user.name;
+        let expected = format!("from the server\n{name}\n/run/userdb/{name}.user\nsame\n");
+        assert_eq!(fs::read_to_string(scene.user.home.join("answer"))?, expected);
+        assert_eq!(fs::read_to_string(scene.user.home.join("here"))?, "written\n");
+        let mounts = client.shell("grep -c sshfs /proc/self/mountinfo")?;
+        assert_eq!(mounts, "1\n");
+        scene.log_out()?;
+        // The next greeter comes when nothing is left.
+        wait::until("a greeter", wait::STEP, || scene.daemon.has_new_greeter().then_some(()))?;
+        client.wait_until_clean()?;
+        assert_eq!(client.shell(&format!("getent passwd {name}; ls -A {}", scene.lab.file("home").display()))?, "");
+    }
+    scene.finish()
 }
