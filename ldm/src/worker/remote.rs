@@ -20,8 +20,8 @@ const INFO: &str = "ldm-server-helper info";
 /// Likewise, after a session that did not end by itself.
 const TIDY: &str = "ldm-server-helper tidy";
 
-/// It gives processes 5 s.
-const TIDY_TIME: Duration = Duration::from_secs(8);
+/// It goes on without us, and the user waits.
+const TIDY_TIME: Duration = Duration::from_secs(2);
 
 /// A list that takes longer is done without: the default session can be started all the same.
 const INFO_TIME: Duration = Duration::from_secs(15);
@@ -191,7 +191,7 @@ impl Remote {
         match tokio::time::timeout(TIDY_TIME, tidy).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => tracing::info!(%failure, "what the session left on the server stays"),
-            Err(_) => tracing::info!("what the session left on the server may stay: clearing up takes too long"),
+            Err(_) => tracing::info!("the server is still clearing up"),
         }
     }
 

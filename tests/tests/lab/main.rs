@@ -2,17 +2,22 @@
 
 mod answers;
 mod dialog;
+mod endpoint;
 mod faults;
 mod foreign;
 mod helper;
 mod home;
 mod install;
 mod local_user;
+mod local_user;
+mod localapps;
 mod localapps;
 mod login;
+mod menu;
 mod parts;
 mod pressure;
 mod privilege;
+mod remoteapps;
 mod server;
 mod session;
 mod silence;
