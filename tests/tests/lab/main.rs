@@ -9,8 +9,6 @@ mod helper;
 mod home;
 mod install;
 mod local_user;
-mod local_user;
-mod localapps;
 mod localapps;
 mod login;
 mod menu;
