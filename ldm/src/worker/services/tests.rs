@@ -1,6 +1,6 @@
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ldm_protocol::apps::{Event, Program, Refusal, Word};
 use ldm_protocol::{FailureKind, frame, limits};
@@ -61,9 +61,19 @@ struct Rig {
     notices: mpsc::Receiver<ldm_protocol::Failure>,
     ending: CancellationToken,
     fake: Option<Fake>,
+    told: Arc<Mutex<Vec<(String, Event)>>>,
 }
 
-fn rig(tell: Tell<'_>, wanted: bool) -> (Rig, Local<'_>) {
+impl Rig {
+    /// Waits until so many answers have been given.
+    async fn answers(&self, count: usize) {
+        while self.told.lock().unwrap().len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn rig(tell: Tell<'_>, told: Arc<Mutex<Vec<(String, Event)>>>, wanted: bool) -> (Rig, Local<'_>) {
     let (requests, to_local) = mpsc::unbounded_channel();
     let (to_mount, mounts) = mpsc::channel(4);
     let (notice, notices) = mpsc::channel(4);
@@ -74,14 +84,14 @@ fn rig(tell: Tell<'_>, wanted: bool) -> (Rig, Local<'_>) {
     let local =
         Local { relay: Relay::new(tell), requests: to_local, stream, wanted, mounts: to_mount, notices: notice };
     let fake = wanted.then(|| Fake(UnixStream::from_std(theirs).unwrap()));
-    (Rig { requests, mounts, notices, ending: CancellationToken::new(), fake }, local)
+    (Rig { requests, mounts, notices, ending: CancellationToken::new(), fake, told }, local)
 }
 
 /// Plays the other sides against it; what askers were told.
 async fn play(wanted: bool, script: impl AsyncFnOnce(&mut Rig)) -> Vec<(String, Event)> {
-    let told = Mutex::new(Vec::new());
+    let told = Arc::new(Mutex::new(Vec::new()));
     let tell = |asker: Asker, event| told.lock().unwrap().push((asker.id, event));
-    let (mut rig, local) = rig(&tell, wanted);
+    let (mut rig, local) = rig(&tell, Arc::clone(&told), wanted);
     let ending = rig.ending.clone();
     tokio::join!(local.run(ending), async {
         script(&mut rig).await;
@@ -91,7 +101,8 @@ async fn play(wanted: bool, script: impl AsyncFnOnce(&mut Rig)) -> Vec<(String, 
             assert!(fake.hear().await.is_none(), "asked to end");
         }
     });
-    told.into_inner().unwrap()
+    let told = told.lock().unwrap();
+    told.clone()
 }
 
 #[tokio::test]
@@ -177,10 +188,8 @@ async fn what_is_too_long_for_a_frame_is_refused_and_the_next_is_served() {
         assert_eq!(fake.hear().await.unwrap(), (2, program(&[b"y"])));
     })
     .await;
-    assert!(
-        matches!(&told[..], [(id, Event::Refused { reason: Refusal::BadRequest, .. })] if id == "long"),
-        "{told:?}"
-    );
+    let (id, event) = &told[0];
+    assert!(id == "long" && matches!(event, Event::Refused { reason: Refusal::BadRequest, .. }), "{told:?}");
 }
 
 #[tokio::test]
@@ -194,7 +203,7 @@ async fn where_there_is_no_local_session_everybody_is_told_why() {
     };
     let told = play(false, async |rig| {
         rig.requests.send(asked("a", &[b"x"])).unwrap();
-        tokio::task::yield_now().await;
+        rig.answers(1).await;
         assert!(rig.notices.try_recv().is_err(), "it is as the administrator wants it");
     })
     .await;
@@ -205,7 +214,7 @@ async fn where_there_is_no_local_session_everybody_is_told_why() {
         assert_eq!(rig.notices.recv().await.unwrap().kind, FailureKind::NoLocalApps);
         rig.fake = None;
         rig.requests.send(asked("b", &[b"x"])).unwrap();
-        tokio::task::yield_now().await;
+        rig.answers(2).await;
     })
     .await;
     off(&told, "no such user");
@@ -226,7 +235,7 @@ async fn a_local_session_that_dies_leaves_nobody_waiting() {
         drop(fake);
         assert_eq!(rig.notices.recv().await.unwrap().kind, FailureKind::NoLocalApps);
         rig.requests.send(asked("late", &[b"x"])).unwrap();
-        tokio::task::yield_now().await;
+        rig.answers(4).await;
     })
     .await;
     let of = |id: &str| told.iter().filter(|(to, _)| to == id).map(|(_, event)| event).collect::<Vec<_>>();
