@@ -20,6 +20,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{AccessFlags, access};
 
 use crate::account::is_program;
 use crate::error_log::ErrorLog;
@@ -175,6 +176,7 @@ impl Running {
         if !cwd.is_absolute() || !cwd.is_dir() {
             return Err(failed(cwd.display(), "there is no such directory on the server"));
         }
+        access(&cwd, AccessFlags::X_OK).map_err(|e| failed(cwd.display(), e.desc()))?;
         let opener = program.open.then(|| OsString::from(OPENER));
         let words = opener.into_iter().chain(program.argv.iter().map(|word| OsString::from_vec(word.0.clone())));
         let words: Vec<OsString> = words.collect();

@@ -1,6 +1,7 @@
 //! [`Daemon`]: `ldm` on a display of the lab, with a greeter that the scenario plays itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +28,7 @@ pub struct Builder<'a> {
     arguments: Vec<String>,
     user: Option<&'a User>,
     greeter_user: Option<User>,
+    by: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -78,6 +80,13 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Starts it through this command, which executes what follows it.
+    #[must_use]
+    pub fn by(mut self, words: &[&str]) -> Self {
+        self.by = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Result<Daemon> {
         Daemon::start(self)
@@ -98,7 +107,7 @@ impl Daemon {
     /// A daemon with the scenario's own greeter and the most verbose log.
     pub fn builder(lab: &Lab) -> Builder<'_> {
         let keys = BTreeMap::from([("LDM_LOGLEVEL".to_owned(), "7".to_owned())]);
-        Builder { lab, keys, display: None, arguments: Vec::new(), user: None, greeter_user: None }
+        Builder { lab, keys, display: None, arguments: Vec::new(), user: None, greeter_user: None, by: Vec::new() }
     }
 
     /// A daemon on this display for this server.
@@ -139,8 +148,10 @@ impl Daemon {
         let mut command = if let Some(user) = builder.user {
             user.command(&bin.join("ldm"))
         } else {
-            let mut command = program::asked_to_end(bin.join("ldm"));
-            command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+            let words = builder.by.iter().map(OsString::from).chain([bin.join("ldm").into()]).collect::<Vec<_>>();
+            let (first, rest) = words.split_first().context("at least ldm")?;
+            let mut command = program::asked_to_end(first);
+            command.args(rest).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
             command
         };
         command.arg("--config").arg(&config).args(&builder.arguments);

@@ -77,7 +77,11 @@ fn make() -> Result<PathBuf> {
         for name in PROGRAMS {
             fs::copy(target.join(name), new.path().join(name))?;
         }
-        std::os::unix::fs::symlink("ldm-server-helper", new.path().join("ltsp-localapps"))?;
+        for (program, link) in
+            [("ldm-server-helper", "ltsp-localapps"), ("ldm-server-helper", "ltsp-open"), ("ldm", "ltsp-remoteapps")]
+        {
+            std::os::unix::fs::symlink(program, new.path().join(link))?;
+        }
         if themes.is_dir() {
             let copied = std::process::Command::new("cp").arg("-r").arg(&themes).arg(new.path()).status()?;
             ensure!(copied.success(), "the themes cannot be copied");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
-use crate::{account, stage, workplace};
+use crate::{account, client, stage, workplace};
 
 /// The file in a lab's directory that names the process it belongs to.
 pub const OWNER: &str = "owner";
@@ -60,6 +60,11 @@ fn sweep_dir(dir: &Path, owner: impl Fn(&Path) -> Option<String>) {
             continue;
         }
         if owner(&path).is_some_and(|owner| !is_alive(&owner)) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let guest = name.strip_prefix(workplace::PREFIX).and_then(|name| name.strip_prefix(client::GUESTS));
+            if let Some(uid) = guest.and_then(|uid| uid.parse().ok()).filter(|uid| client::NUMBERS.contains(uid)) {
+                kill_all_of(uid);
+            }
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }

@@ -366,7 +366,8 @@ pub fn client(program: &str, socket: &Path) -> Spawn {
         .env("PATH", programs::path())
         .env("LC_ALL", "C.UTF-8")
         .env("PULSE_SERVER", format!("unix:{}", socket.display()))
-        .env("HOME", "/nonexistent")
+        // libpulse makes a folder for a cookie in it, which nobody here asks for.
+        .env("HOME", "/dev/null")
 }
 
 /// Indices and names of a short list. Monitors, which are no microphones, are not among them.

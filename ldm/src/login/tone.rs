@@ -86,7 +86,7 @@ mod tests {
             })
             .collect();
         assert!(listen(&quiet).tone);
-        let silence = listen(&[0; 200_000]);
+        let silence = listen(&vec![0; 200_000]);
         assert!(!silence.tone && silence.level == f64::NEG_INFINITY);
         let mut state = 1_u32;
         let noise: Vec<u8> = (0..200_000)

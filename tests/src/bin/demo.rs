@@ -2,7 +2,7 @@
 //!
 //! A temporary user, a private sshd with PAM and a small desktop play the server. With a DISPLAY the client is a Xephyr
 //! window to log in by hand. Without one it is Xvfb, and a scripted user logs in as people do: first with a mistyped
-//! password. Each step must be seen to happen, is timed, and leaves a picture in OUT. `ldm-demo --sweep` removes what a killed
+//! password; then the session plays a tone on the client's (null) sound card and starts programs on the client. Each step must be seen to happen, is timed, and leaves a picture in OUT. `ldm-demo --sweep` removes what a killed
 //! demo has left.
 #![allow(clippy::print_stdout)]
 
@@ -15,14 +15,20 @@ use ldm_protocol::FailureKind;
 use ldm_tests::account;
 use ldm_tests::gui::Reader;
 use ldm_tests::scene::TOO_SHORT;
+use ldm_tests::sound::SoundDaemon;
 use ldm_tests::xserver::Screen;
-use ldm_tests::{Daemon, Kind, Lab, Sshd, User, XServer, stage, sweep, wait};
+use ldm_tests::{Daemon, Kind, Lab, Sshd, User, XServer, sound, stage, sweep, wait};
 
 /// How long a single step may take.
 const STEP: Duration = Duration::from_secs(30);
 
 /// The id of the demo's session.
 const SESSION: &str = "ldm-demo";
+
+/// The program of the client that its menu shows: the base name of a `.desktop` file.
+const LOCAL_PROGRAM: &str = "debian-xterm";
+/// What its window is called.
+const LOCAL_TITLE: &str = "xterm";
 
 fn main() -> Result<()> {
     let argument = std::env::args().nth(1).unwrap_or_else(|| "demo-out".to_owned());
@@ -44,22 +50,24 @@ fn main() -> Result<()> {
     }
 }
 
-/// Openbox with a panel, and a menu that opens a terminal and logs out.
+/// Openbox with a panel, and a menu that opens a terminal or the menu of all programs, and logs out.
 fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
     const MENU: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <openbox_menu xmlns="http://openbox.org/3.4/menu">
   <menu id="root-menu" label="Demo">
     <item label="_Terminal"><action name="Execute"><command>xterm -fa Monospace -fs 12 -geometry 90x24+120+80 -xrm "XTerm*allowTitleOps: false" -title Terminal</command></action></item>
+    <item label="_Programs"><action name="Execute"><command>jgmenu_run</command></action></item>
     <separator/>
     <item label="_Log out"><action name="Exit"><prompt>no</prompt></action></item>
   </menu>
 </openbox_menu>
 "#;
-    for folder in [".config", ".config/openbox"] {
+    for folder in [".config", ".config/openbox", ".config/jgmenu"] {
         fs::create_dir(user.home.join(folder))?;
         std::os::unix::fs::chown(user.home.join(folder), Some(user.uid), Some(user.gid))?;
     }
     user.write(".config/openbox/menu.xml", MENU, 0o644)?;
+    user.write(".config/jgmenu/jgmenurc", "stay_alive = 0\ncsv_cmd = apps\nposition_mode = pointer\n", 0o644)?;
     // The panel after the window manager: side by side, tint2 may map its window in between and is then never managed.
     let script = lab.script(
         "sessions/demo",
@@ -68,7 +76,7 @@ fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
     lab.session(SESSION, "Demo desktop", &script.to_string_lossy())
 }
 
-fn seat(lab: &Lab, sshd: &Sshd, screen: Screen) -> Result<(Daemon, Reader)> {
+fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon) -> Result<(Daemon, Reader)> {
     let greeter_user = User::create(lab, Kind::System, "")?;
     let reader = Reader::new(lab, &greeter_user)?;
     let daemon = Daemon::builder(lab)
@@ -77,6 +85,11 @@ fn seat(lab: &Lab, sshd: &Sshd, screen: Screen) -> Result<(Daemon, Reader)> {
         .set("LDM_GREETER", &reader.greeter())
         .set("LDM_THEME", &reader.theme())
         .set("LDM_SESSION", SESSION)
+        .set("SOUND_DAEMON", &sound.socket().to_string_lossy())
+        .set("LOCAL_APPS", "True")
+        .set("LOCAL_APPS_WHITELIST", "xterm sh")
+        .set("LOCAL_APPS_MENU", "True")
+        .set("LOCAL_APPS_MENU_ITEMS", LOCAL_PROGRAM)
         .greeter_user(greeter_user)
         .start()?;
     Ok((daemon, reader))
@@ -84,12 +97,16 @@ fn seat(lab: &Lab, sshd: &Sshd, screen: Screen) -> Result<(Daemon, Reader)> {
 
 fn by_hand(lab: &Lab, sshd: &Sshd, user: &User) -> Result<()> {
     let mut window = XServer::nested(lab, "A thin client (LDM demo)")?;
-    let (mut daemon, _reader) = seat(lab, sshd, window.screen())?;
+    let sound = SoundDaemon::new(lab)?;
+    let (mut daemon, _reader) = seat(lab, sshd, window.screen(), &sound)?;
     println!();
     println!("  Log in, in the window, as   {}", user.name);
     println!("  with the password           {}", user.password);
     println!();
-    println!("A right click on the desktop opens its menu. Close the window to end the demo.");
+    println!(
+        "A right click on the desktop opens its menu; “Programs” holds one that runs on the client. Its sound goes nowhere."
+    );
+    println!("Close the window to end the demo.");
     while window.program().is_running() && daemon.program().is_running() {
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -154,12 +171,15 @@ fn scripted(lab: &Lab, sshd: &Sshd, user: &User, out: &Path) -> Result<()> {
     }
     let mut x = XServer::new(lab)?;
     let screen = x.screen();
-    let (mut daemon, reader) = seat(lab, sshd, screen.clone())?;
+    // Its speakers and its microphone are recorded and played by the demo.
+    let sound = SoundDaemon::new(lab)?;
+    let (mut daemon, reader) = seat(lab, sshd, screen.clone(), &sound)?;
     println!("Without a DISPLAY: a scripted user on Xvfb; pictures are in {}.", out.display());
     println!();
     let mut steps = Steps { out, screen: screen.clone(), done: Vec::new() };
 
-    let result = story(&mut steps, &reader, &screen, user, &mut x, &daemon).and_then(|()| {
+    let story = Story { lab, reader: &reader, screen: &screen, user, daemon: &daemon, sound: &sound };
+    let result = story.tell(&mut steps, &mut x).and_then(|()| {
         steps.step("Everything has ended", || {
             daemon.stop()?;
             user.wait_for_no_process(STEP)
@@ -173,87 +193,181 @@ fn scripted(lab: &Lab, sshd: &Sshd, user: &User, out: &Path) -> Result<()> {
     result
 }
 
-fn story(
-    steps: &mut Steps,
-    reader: &Reader,
-    screen: &Screen,
-    user: &User,
-    x: &mut XServer,
-    daemon: &Daemon,
-) -> Result<()> {
-    let name = &user.name;
-    steps.step("The greeter is there", || reader.wait_for_question("User name", STEP).map(drop))?;
-    steps.step("The name is typed", || {
-        screen.type_text(name)?;
-        reader.wait_for("the name in the entry", STEP, |widget| widget.text == *name).map(drop)
-    })?;
-    steps.step("The server asks for the password", || {
-        screen.key("Return")?;
-        reader.wait_for_question("Password", STEP).map(drop)
-    })?;
-    let greeters = daemon.greeter_user().processes();
-    steps.step("A mistyped password is refused", || {
-        screen.type_text("mistyped")?;
-        screen.key("Return")?;
-        reader.wait_for_text(FailureKind::Denied.message(), STEP)?;
-        ensure!(x.program().is_running(), "the X server was restarted");
-        let still = daemon.greeter_user().processes();
-        ensure!(greeters.iter().all(|pid| still.contains(pid)), "the greeter was restarted");
+/// What plays in the story.
+struct Story<'a> {
+    lab: &'a Lab,
+    reader: &'a Reader,
+    screen: &'a Screen,
+    user: &'a User,
+    daemon: &'a Daemon,
+    sound: &'a SoundDaemon,
+}
+
+impl Story<'_> {
+    fn tell(&self, steps: &mut Steps, x: &mut XServer) -> Result<()> {
+        self.log_in(steps, x)?;
+        let began = Instant::now();
+        self.use_session(steps)?;
+        self.use_client(steps)?;
+        steps.step("Logging out leaves nothing on either side", || {
+            enough(began)?;
+            self.log_out()
+        })?;
+        self.log_in_again(steps)
+    }
+
+    fn log_out(&self) -> Result<()> {
+        from_menu(self.screen, "l", || !self.screen.shows("tint2"))?;
+        self.reader.wait_for_question("User name", STEP)?;
+        self.user.wait_for_no_process(STEP)?;
+        let left = session_remains(self.user.uid)?;
+        ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())
-    })?;
-    steps.step("The right one opens the session chooser", || {
-        // Where the greeter asks for the name again it keeps what was typed.
-        let question = reader.wait_for("a question", STEP, |widget| widget.focused && widget.role.contains("text"))?;
-        if question.name.contains("User name") {
-            if question.text != *name {
-                screen.xdotool(&["key", "ctrl+a"])?;
-                screen.type_text(name)?;
-            }
+    }
+
+    fn log_in(&self, steps: &mut Steps, x: &mut XServer) -> Result<()> {
+        let (reader, screen, name) = (self.reader, self.screen, &self.user.name);
+        steps.step("The greeter is there", || reader.wait_for_question("User name", STEP).map(drop))?;
+        steps.step("The name is typed", || {
+            screen.type_text(name)?;
+            reader.wait_for("the name in the entry", STEP, |widget| widget.text == *name).map(drop)
+        })?;
+        steps.step("The server asks for the password", || {
             screen.key("Return")?;
+            reader.wait_for_question("Password", STEP).map(drop)
+        })?;
+        let greeters = self.daemon.greeter_user().processes();
+        steps.step("A mistyped password is refused", || {
+            screen.type_text("mistyped")?;
+            screen.key("Return")?;
+            reader.wait_for_text(FailureKind::Denied.message(), STEP)?;
+            ensure!(x.program().is_running(), "the X server was restarted");
+            let still = self.daemon.greeter_user().processes();
+            ensure!(greeters.iter().all(|pid| still.contains(pid)), "the greeter was restarted");
+            Ok(())
+        })?;
+        steps.step("The right one opens the session chooser", || {
+            // Where the greeter asks for the name again it keeps what was typed.
+            let question =
+                reader.wait_for("a question", STEP, |widget| widget.focused && widget.role.contains("text"))?;
+            if question.name.contains("User name") {
+                if question.text != *name {
+                    screen.xdotool(&["key", "ctrl+a"])?;
+                    screen.type_text(name)?;
+                }
+                screen.key("Return")?;
+            }
+            self.answer_password()
+        })?;
+        steps.step("The server's desktop is there", || {
+            screen.key("Return")?;
+            screen.wait_for("tint2", STEP)?;
+            greeter_is_gone(self.daemon)
+        })
+    }
+
+    fn answer_password(&self) -> Result<()> {
+        self.reader.wait_for_question("Password", STEP)?;
+        self.screen.type_text(&self.user.password)?;
+        self.screen.key("Return")?;
+        self.reader
+            .wait_for("the session in the chooser", STEP, |widget| widget.name.contains("Demo desktop"))
+            .map(drop)
+    }
+
+    fn use_session(&self, steps: &mut Steps) -> Result<()> {
+        steps.step("A terminal opens from the desktop's menu", || self.open_terminal())?;
+        steps.step("A command runs on the server", || use_terminal(self.screen, self.user, "one"))
+    }
+
+    fn open_terminal(&self) -> Result<()> {
+        from_menu(self.screen, "t", || self.screen.shows("Terminal"))
+    }
+
+    /// Sound, and a program of the client.
+    fn use_client(&self, steps: &mut Steps) -> Result<()> {
+        steps.step("A tone of the session is heard on the client", || {
+            let tone = sound::sweep(220.0, 880.0, 2.0);
+            let file = self.lab.file("tone.raw");
+            sound::write(&file, &tone)?;
+            let recorder = self.sound.record(self.lab, "speakers.monitor")?;
+            self.run_in_terminal(&format!("pacat -p {} {}", sound::FORMAT.join(" "), file.display()))?;
+            let recorded = recorder.stop_after(tone.len())?;
+            let heard = sound::correlation(&tone, sound::aligned(&tone, &recorded)?);
+            ensure!(heard > 0.99, "what was heard is another sound: {heard}");
+            Ok(())
+        })?;
+        steps.step("A program of the client starts from the menu", || {
+            from_menu(self.screen, "p", || self.screen.shows("jgmenu"))?;
+            self.screen.type_text("(local)")?;
+            self.screen.key("Return")?;
+            self.screen.wait_for(LOCAL_TITLE, STEP)
+        })?;
+        steps.step("It runs on the client's own display", || {
+            focus(self.screen, LOCAL_TITLE)?;
+            self.screen.type_text("echo $DISPLAY >local-display; exit\n")?;
+            let text = written(&self.user.home.join("local-display"))?;
+            ensure!(text.trim() == self.screen.display, "its display is {text}");
+            Ok(())
+        })?;
+        steps.step("The session is told how another one ended", || {
+            let status = self.run_in_terminal("ltsp-localapps --wait sh -c 'exit 7'")?;
+            ensure!(status == "7", "{status}");
+            Ok(())
+        })
+    }
+
+    /// Runs a command in the terminal, to its end; its exit status.
+    fn run_in_terminal(&self, command: &str) -> Result<String> {
+        let file = self.user.home.join("status");
+        let _ = fs::remove_file(&file);
+        focus(self.screen, "Terminal")?;
+        self.screen.type_text(&format!("clear; {command}; echo $? >status\n"))?;
+        Ok(written(&file)?.trim().to_owned())
+    }
+
+    fn log_in_again(&self, steps: &mut Steps) -> Result<()> {
+        let screen = self.screen;
+        steps.step("The second login works like the first", || {
+            screen.type_text(&self.user.name)?;
+            screen.key("Return")?;
+            self.answer_password()?;
+            screen.key("Return")?;
+            screen.wait_for("tint2", STEP)
+        })?;
+        let began = Instant::now();
+        steps.step("The second session is used, too", || {
+            self.open_terminal()?;
+            use_terminal(screen, self.user, "two")
+        })?;
+        steps.step("The second logout brings the greeter back", || {
+            enough(began)?;
+            self.log_out()
+        })
+    }
+}
+
+/// What ends sooner counts as a session that failed.
+fn enough(began: Instant) -> Result<()> {
+    wait::until("time to pass", STEP, || (began.elapsed() > TOO_SHORT + Duration::from_secs(1)).then_some(()))
+}
+
+/// What of a session would outlive it: its directory and sockets on the server, its mounts on the client.
+fn session_remains(uid: u32) -> Result<Vec<String>> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = Vec::new();
+    for dir in ["/tmp".into(), format!("/run/user/{uid}")] {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("ldm-") && entry.metadata().is_ok_and(|about| about.uid() == uid) {
+                found.push(entry.path().display().to_string());
+            }
         }
-        reader.wait_for_question("Password", STEP)?;
-        screen.type_text(&user.password)?;
-        screen.key("Return")?;
-        reader.wait_for("the session in the chooser", STEP, |widget| widget.name.contains("Demo desktop")).map(drop)
-    })?;
-    let began = Instant::now();
-    steps.step("The server's desktop is there", || {
-        screen.key("Return")?;
-        screen.wait_for("tint2", STEP)?;
-        greeter_is_gone(daemon)
-    })?;
-    steps.step("A terminal opens from the desktop's menu", || from_menu(screen, "t", || screen.shows("Terminal")))?;
-    steps.step("A command runs on the server", || {
-        use_terminal(screen, user, "one")?;
-        // What ends sooner counts as a session that failed.
-        wait::until("time to pass", STEP, || (began.elapsed() > TOO_SHORT + Duration::from_secs(1)).then_some(()))
-    })?;
-    steps.step("Logging out brings the greeter back", || {
-        from_menu(screen, "l", || !screen.shows("tint2"))?;
-        reader.wait_for_question("User name", STEP)?;
-        user.wait_for_no_process(STEP)
-    })?;
-    let began = Instant::now();
-    steps.step("The second login works like the first", || {
-        screen.type_text(name)?;
-        screen.key("Return")?;
-        reader.wait_for_question("Password", STEP)?;
-        screen.type_text(&user.password)?;
-        screen.key("Return")?;
-        reader.wait_for("the session in the chooser", STEP, |widget| widget.name.contains("Demo desktop"))?;
-        screen.key("Return")?;
-        screen.wait_for("tint2", STEP)
-    })?;
-    steps.step("The second session is used, too", || {
-        from_menu(screen, "t", || screen.shows("Terminal"))?;
-        use_terminal(screen, user, "two")?;
-        wait::until("time to pass", STEP, || (began.elapsed() > TOO_SHORT + Duration::from_secs(1)).then_some(()))
-    })?;
-    steps.step("The second logout brings the greeter back", || {
-        from_menu(screen, "l", || !screen.shows("tint2"))?;
-        reader.wait_for_question("User name", STEP)?;
-        user.wait_for_no_process(STEP)
-    })
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let of_user = format!("user_id={uid},");
+    found.extend(mounts.lines().filter(|line| line.contains("fuse") && line.contains(&of_user)).map(str::to_owned));
+    Ok(found)
 }
 
 fn greeter_is_gone(daemon: &Daemon) -> Result<()> {
@@ -283,14 +397,23 @@ fn from_menu(screen: &Screen, key: &str, done: impl Fn() -> bool) -> Result<()> 
     anyhow::bail!("the desktop's menu does nothing");
 }
 
+/// The text of a file that is being written, once it has a whole line.
+fn written(file: &Path) -> Result<String> {
+    wait::until("the file that the command writes", STEP, || {
+        fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'))
+    })
+}
+
+fn focus(screen: &Screen, title: &str) -> Result<()> {
+    screen.xdotool(&["search", "--sync", "--onlyvisible", "--name", title, "windowfocus", "--sync"]).map(drop)
+}
+
 /// Types a command and sees on the server that it ran there.
 fn use_terminal(screen: &Screen, user: &User, word: &str) -> Result<()> {
     let file = user.home.join(format!("note-{word}"));
-    screen.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Terminal", "windowfocus", "--sync"])?;
+    focus(screen, "Terminal")?;
     screen.type_text(&format!("clear; echo \"$USER has $XDG_CURRENT_DESKTOP on $DISPLAY\" | tee note-{word}\n"))?;
-    let text = wait::until("the file that the command writes", STEP, || {
-        fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'))
-    })?;
+    let text = written(&file)?;
     ensure!(
         text == format!("{} has Lab:{SESSION} on {}\n", user.name, text.rsplit(' ').next().unwrap_or_default().trim()),
         "{text}"

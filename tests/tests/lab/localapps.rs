@@ -15,7 +15,7 @@ use ldm::x11::DisplayName;
 use ldm_protocol::apps::{self, Answer, Event, Program, Refusal, Request, Word};
 use ldm_protocol::limits;
 use ldm_tests::xserver::Screen;
-use ldm_tests::{Lab, XServer, wait};
+use ldm_tests::{Desk, Lab, Scene, XServer, wait};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     Atom, AtomEnum, ConnectionExt, CreateWindowAux, EventMask, PropMode, Window, WindowClass,
@@ -562,4 +562,74 @@ impl Rig {
         self.watcher = None;
         then(self)
     }
+}
+
+/// A session that runs this script before it opens its window, until that can be seen. What the script asks for is in the log.
+fn session(scene: &mut Scene, script: &str) -> Result<()> {
+    // The profiles set another.
+    let script = format!("PATH={}:$PATH\n{script}", scene.lab.bin()?.display());
+    Desk::offer(&scene.lab, "asking", &script)?;
+    let mut greeter = scene.daemon.greeter()?;
+    scene.desk().prepare()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.start(Some("asking"))?;
+    let up = scene.user.home.join("up");
+    wait::until("the session", wait::STEP * 3, || up.exists().then_some(()))
+        .with_context(|| format!("{}\n{}", scene.desk().last_words(), scene.daemon.log_text()))
+}
+
+/// Words that begin the command line of a daemon where the PAM service of local programs is installed, and nothing else
+/// differs from the server: its users are those of this client.
+fn client() -> [&'static str; 7] {
+    let install = concat!(
+        "d=$(mktemp -d) && mount -t tmpfs tmpfs \"$d\" && cp -rL /etc/pam.d/. \"$d\" && cp ",
+        env!("CARGO_MANIFEST_DIR"),
+        "/../packaging/pam.d/ldm-localapps \"$d\" && mount --move \"$d\" /etc/pam.d && rmdir \"$d\" && exec \"$@\""
+    );
+    ["unshare", "--mount", "--propagation=private", "sh", "-c", install, "sh"]
+}
+
+#[test]
+fn a_session_whose_client_allows_no_local_programs_is_told_so() -> Result<()> {
+    let mut scene = Scene::new()?;
+    session(&mut scene, "ltsp-localapps --wait true 2>\"$HOME/said\"; echo $? >>\"$HOME/said\"")?;
+    let said = std::fs::read_to_string(scene.user.home.join("said"))?;
+    assert!(said.contains("LOCAL_APPS is off on this client") && said.ends_with("\n123\n"), "{said}");
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn a_session_starts_programs_here_and_sees_how_they_end() -> Result<()> {
+    let mut scene = Scene::with(|sshd| sshd, |daemon| Ok(daemon.set("LOCAL_APPS", "True").by(&client())))?;
+    let script = "cd /tmp
+        for n in 0 1 2 7 42 123 124 125 126 127 128 200 255; do
+            ltsp-localapps --wait sh -c \"exit $n\"; [ $? = $n ] || echo \"bad: $n\"
+        done >\"$HOME/statuses\"
+        for signal in 1 2 6 9 15; do
+            ltsp-localapps --wait sh -c 'kill -$0 $$' $signal 2>/dev/null; [ $? = $((128 + signal)) ] || echo \"bad: $signal\"
+        done >>\"$HOME/statuses\"
+        ltsp-localapps --wait sh -c 'printf %s \"$1\" >\"$HOME/word\"; pwd >\"$HOME/cwd\"' sh \"$(printf ' a\\n\\377 \\047\\042$(x)')\"
+        ltsp-localapps --wait sh -c 'echo why it failed >&2; exit 3' 2>\"$HOME/said\"
+        ltsp-localapps --wait /usr/bin/ldm-lab-no-such-program 2>>\"$HOME/said\"; echo $? >>\"$HOME/said\"
+        ltsp-localapps sleep 100007 && echo started >>\"$HOME/said\"";
+    session(&mut scene, script)?;
+    let read = |name: &str| std::fs::read(scene.user.home.join(name)).with_context(|| name.to_owned());
+    assert_eq!(String::from_utf8(read("statuses")?)?, "", "{}", scene.daemon.log_text());
+    assert_eq!(read("word")?.escape_ascii().to_string(), b" a\n\xff '\"$(x)".escape_ascii().to_string());
+    assert_eq!(read("cwd")?, b"/tmp\n");
+    let said = String::from_utf8(read("said")?)?;
+    assert!(
+        said.contains("why it failed") && said.contains("not installed there") && said.ends_with("127\nstarted\n"),
+        "{said}"
+    );
+    let sleeps = || {
+        let pids = scene.user.processes().into_iter();
+        pids.map(ldm_tests::sweep::command_line).any(|line| line.ends_with("sleep 100007"))
+    };
+    assert!(sleeps());
+    // It ends with the session.
+    scene.log_out()?;
+    assert!(!sleeps());
+    scene.finish()
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use ldm_tests::sound::{self, FORMAT, Recorder, SoundDaemon, aligned, correlation, longest_silence, strength};
-use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
+use ldm_tests::{Daemon, Desk, Lab, Program, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
 
 /// A scene whose client has this sound daemon.
 fn scene_with(
@@ -175,8 +175,7 @@ fn two_sessions_never_hear_each_other_and_nobody_else_gets_in() -> Result<()> {
     }
     let (heard_one, heard_two) = (recorders.0.stop_after(80_000)?, recorders.1.stop_after(80_000)?);
     let (said_one, said_two) = (microphones.0.stop_after(40_000)?, microphones.1.stop());
-    for (heard, own, foreign) in [(&heard_one, 500.0, 900.0), (&heard_two, 900.0, 500.0), (&said_one, 700.0, 900.0)]
-    {
+    for (heard, own, foreign) in [(&heard_one, 500.0, 900.0), (&heard_two, 900.0, 500.0), (&said_one, 700.0, 900.0)] {
         let (own, foreign) = (strength(heard, own), strength(heard, foreign));
         assert!(own > 0.8 && foreign < 0.001, "{own} {foreign}");
     }
@@ -306,7 +305,16 @@ fn pipewire_does_as_well() -> Result<()> {
     scene.finish()
 }
 
-/// Runs `ldm sound-test` as a user of the client, who types this.
+/// `ldm` as a user of the client starts it, without a terminal: answers are on its standard input.
+fn ldm(lab: &Lab, client: &User, arguments: &[&str], typed: &str, sound: &SoundDaemon) -> Result<Command> {
+    let answers = client.write("answers", typed, 0o600)?;
+    let mut command = client.command("setsid".as_ref());
+    command.arg("--wait").arg(lab.bin()?.join("ldm")).args(arguments);
+    sound::at(&mut command, &sound.socket()).stdin(fs::File::open(answers)?);
+    Ok(command)
+}
+
+/// What `ldm sound-test` says, and whether it is content.
 fn sound_test(
     lab: &Lab,
     client: &User,
@@ -314,14 +322,8 @@ fn sound_test(
     typed: &str,
     sound: &SoundDaemon,
 ) -> Result<(bool, String)> {
-    let mut command = client.command("setsid".as_ref());
-    command.arg("--wait").arg(lab.bin()?.join("ldm")).arg("sound-test").args(arguments);
-    sound::at(&mut command, &sound.socket());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let mut keyboard = child.stdin.take().context("no stdin")?;
-    std::io::Write::write_all(&mut keyboard, typed.as_bytes())?;
-    drop(keyboard);
-    let output = child.wait_with_output()?;
+    let arguments = [&["sound-test"], arguments].concat();
+    let output = ldm(lab, client, &arguments, typed, sound)?.output()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     Ok((output.status.success(), said))
 }
@@ -342,7 +344,9 @@ fn sound_test_measures_the_way_to_the_server_and_back() -> Result<()> {
     for (arguments, typed, way) in [(&[][..], "", "this client alone"), (&through, &*password, "a unix socket")] {
         let (worked, said) = sound_test(&lab, &client, arguments, typed, &sound)?;
         assert!(worked, "{said}");
-        for line in [way, "Sound daemon: pulseaudio", "Speakers: speakers.", "with 0 gaps", "The tone was heard."] {
+        for line in
+            [way, "Sound daemon: pulseaudio", "Speakers: speakers.", "Played: 3 s of 1000 Hz", "The tone was heard."]
+        {
             assert!(said.contains(line), "{line}: {said}");
         }
     }
@@ -356,5 +360,47 @@ fn sound_test_measures_the_way_to_the_server_and_back() -> Result<()> {
     sound.pactl(&["set-default-source", "mic.monitor"])?;
     let (worked, said) = sound_test(&lab, &client, &[], "", &sound)?;
     assert!(worked && said.contains("The tone was not heard"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_login_from_a_terminal_brings_the_users_own_sound_or_none() -> Result<()> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    let sshd = Sshd::new(&lab)?;
+    let (user, client, sound) = (User::new(&lab)?, User::new(&lab)?, SoundDaemon::new(&lab)?);
+    let x = XServer::new(&lab)?;
+    let own = |name: &str, from: &Path| -> Result<String> {
+        let path = client.home.join(name);
+        fs::copy(from, &path)?;
+        std::os::unix::fs::chown(&path, Some(client.uid), Some(client.gid))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let known_hosts = own("known_hosts", &sshd.known_hosts(&lab, sshd.port())?)?;
+    let authority = own(".Xauthority", x.authority())?;
+    let target = format!("{}@127.0.0.1:{}", user.name, sshd.port());
+    let arguments = ["login", "--session", "desk", "--known-hosts", &known_hosts, &target];
+    for silent in [false, true] {
+        let desk = Desk { user: &user };
+        desk.prepare()?;
+        let arguments = [&arguments[..], if silent { &["--no-sound"] } else { &[] }].concat();
+        let mut command = ldm(&lab, &client, &arguments, &format!("{}\n", user.password), &sound)?;
+        command.env("DISPLAY", x.display()).env("XAUTHORITY", &authority);
+        let log = lab.log("login");
+        command.stdout(fs::File::create(&log)?).stderr(Stdio::null());
+        let mut program = Program::adopt("ldm login", &mut command, &log)?;
+        desk.wait_until_up()?;
+        let server = desk.env()?.get("PULSE_SERVER").cloned();
+        assert_eq!(server.is_none(), silent, "{server:?}");
+        if let Some(server) = server {
+            let mut pactl = user.command("pactl".as_ref());
+            assert!(sound::output(pactl.arg("info").env("PULSE_SERVER", server))?.contains("Default Sink: speakers"));
+        }
+        desk.work()?;
+        desk.end()?;
+        assert!(program.wait(wait::STEP)?.success());
+        user.wait_for_no_process(wait::STEP)?;
+        client.wait_for_no_process(wait::STEP)?;
+    }
     Ok(())
 }

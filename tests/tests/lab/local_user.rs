@@ -1,0 +1,1 @@
+//! Programs on the client: whose they are, which they are, and how they end.
