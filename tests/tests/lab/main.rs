@@ -8,8 +8,6 @@ mod foreign;
 mod helper;
 mod home;
 mod install;
-mod localapps;
-mod local_user;
 mod local_user;
 mod localapps;
 mod login;
