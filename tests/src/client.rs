@@ -35,13 +35,14 @@ impl Client {
     pub fn with(lab: &Lab, strangers: &[&str], more: &str) -> Result<Self> {
         let pattern =
             strangers.iter().map(|name| format!("^{name}:")).chain(["^$".to_owned()]).collect::<Vec<_>>().join("|");
+        // All of /etc and not single files: who replaces one of those on the machine, as useradd does, takes away what is mounted
+        // on it everywhere.
         let script = format!(
-            "set -e; mkdir -p \"$LAB/client\"; cp -rL /etc/pam.d \"$LAB/client/\"; cp \"$PAM\" \"$LAB/client/pam.d/\"\n\
-             for file in passwd group nsswitch.conf; do grep -Ev '{pattern}' /etc/$file >\"$LAB/client/$file\"; done\n\
-             {more}\n\
-             for file in passwd group nsswitch.conf pam.d; do mount --bind \"$LAB/client/$file\" /etc/$file; done\n\
+            "set -e; mkdir -p \"$LAB/client\"; mount -t tmpfs tmpfs \"$LAB/client\"; cd \"$LAB/client\"; mkdir up work\n\
+             mount -t overlay -o lowerdir=/etc,upperdir=up,workdir=work overlay /etc; cp \"$PAM\" /etc/pam.d/\n\
+             for file in passwd group; do grep -Ev '{pattern}' /etc/$file >$file; cp $file /etc/$file; done\n\
              mount -t tmpfs -o mode=755 tmpfs /run; mkdir /run/ldm; mount -t tmpfs -o mode=755 tmpfs \"$LAB/home\"\n\
-             echo ready; exec sleep infinity"
+             {more}\ncd /; echo ready; exec sleep infinity"
         );
         let mut command = program::command("unshare");
         command
@@ -140,14 +141,13 @@ impl Guest {
     pub fn serve(&self, client: &Client, socket: &Path, log: &Path) -> Result<Program> {
         let stream = UnixStream::connect(client.file(socket)).with_context(|| format!("{}", socket.display()))?;
         // sftp-server wants to know who it is, and the users of the server are not those of this machine.
-        let passwd = self.dir.join("passwd");
-        fs::write(&passwd, format!("{0}\nguest:x:{1}:{1}::/:/bin/sh\n", fs::read_to_string("/etc/passwd")?, self.uid))?;
-        let script = "mount --bind \"$2\" /etc/passwd; exec setpriv --reuid \"$1\" --regid \"$1\" --clear-groups \
-                      /usr/lib/openssh/sftp-server -e";
+        let uid = self.uid.to_string();
+        let script = "mount -t tmpfs tmpfs /run; mkdir /run/userdb; echo \"$2\" >/run/userdb/guest.user; \
+                      ln -s guest.user /run/userdb/$1.user; \
+                      exec setpriv --reuid \"$1\" --regid \"$1\" --clear-groups /usr/lib/openssh/sftp-server -e";
+        let record = json!({ "userName": "guest", "uid": self.uid, "gid": self.uid }).to_string();
         let mut command = program::command("unshare");
-        command
-            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh", &self.uid.to_string()])
-            .arg(passwd);
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh", &uid, &record]);
         command.stdin(OwnedFd::from(stream.try_clone()?)).stdout(OwnedFd::from(stream)).stderr(fs::File::create(log)?);
         Program::adopt("sftp-server", &mut command, log)
     }
@@ -211,6 +211,11 @@ impl LocalSession {
         &mut self.program
     }
 
+    /// Waits this long for answers from here on.
+    pub fn wait_for(&self, limit: Duration) -> Result<()> {
+        Ok(self.stream.as_ref().context("closed")?.set_read_timeout(Some(limit))?)
+    }
+
     /// The next message.
     pub fn next(&mut self) -> Result<Value> {
         let stream = self.stream.as_mut().context("closed")?;
@@ -223,10 +228,13 @@ impl LocalSession {
         message.inspect_err(|_| wait::note_failure()).with_context(|| format!("its log: {}", self.program.log_text()))
     }
 
-    /// Waits until programs can be started, with these mounts refused meanwhile; or why they cannot.
+    /// Waits until programs can be started; or why they cannot.
     pub fn ready(&mut self) -> Result<std::result::Result<(), String>> {
         let message = self.next()?;
-        let Some(ready) = message.get("ready") else { bail!("{message}") };
+        let Some(ready) = message.get("ready") else {
+            wait::note_failure();
+            bail!("{message}")
+        };
         Ok(match ready.get("Err") {
             Some(why) => Err(why.as_str().unwrap_or_default().to_owned()),
             None => Ok(()),
@@ -238,6 +246,15 @@ impl LocalSession {
         let message = self.next()?;
         let socket = message.pointer("/mount/socket").and_then(Value::as_str);
         Ok(PathBuf::from(socket.with_context(|| message.to_string())?))
+    }
+
+    /// Waits until programs can be started, for a user whose home the server does not give.
+    pub fn ready_without_home(&mut self, client: &Client) -> Result<()> {
+        let socket = self.mount()?;
+        drop(UnixStream::connect(client.file(&socket))?);
+        let message = self.next()?;
+        anyhow::ensure!(message.get("not_mounted").is_some(), "{message}");
+        self.ready()?.map_err(anyhow::Error::msg)
     }
 
     /// Sends these bytes.

@@ -241,18 +241,14 @@ async fn serve(point: &Point, wanted: &Wanted, account: &Account, worker: u32) -
     let stream = stream.into_std().map_err(failed)?;
     stream.set_nonblocking(false).map_err(failed)?;
     let mut child = sshfs(wanted, account, stream.into())?;
-    tokio::select! {
-        biased;
-        ended = child.wait() => {
-            let status = ended.map_err(failed)?;
-            let last = child.last_words().await.pop();
-            Err(last.unwrap_or_else(|| format!("sshfs has ended ({status})")))
-        }
-        ready = ready(&point.path, account) => {
-            ready.and_then(|()| point.close()).map_err(failed)?;
-            Ok(child)
-        }
-    }
+    let ready = tokio::select! {
+        _ = child.wait() => Err(io::ErrorKind::BrokenPipe.into()),
+        ready = ready(&point.path, account) => ready,
+    };
+    let Err(error) = ready.and_then(|()| point.close()) else { return Ok(child) };
+    // What cannot be looked into is most often an sshfs that ends, and knows why.
+    let _ = tokio::time::timeout(ENDS, child.wait()).await;
+    Err(child.last_words().await.pop().unwrap_or_else(|| error.to_string()))
 }
 
 async fn accept(listener: &UnixListener, worker: u32) -> io::Result<tokio::net::UnixStream> {
@@ -291,11 +287,17 @@ fn sshfs(wanted: &Wanted, account: &Account, stream: OwnedFd) -> Result<Child, S
 /// Waits until the user's files can be looked at: it is mounted, and the server has answered.
 async fn ready(path: &Path, account: &Account) -> io::Result<()> {
     let table = sys::watch_priority(File::open(MOUNTS)?)?;
-    while remains::mount_at(path).is_none_or(|kind| kind != remains::SSHFS) {
+    let is_mounted = || remains::mount_at(path).is_some_and(|kind| kind == remains::SSHFS);
+    while !is_mounted() {
         table.ready(Interest::PRIORITY).await?.clear_ready();
     }
     // Root cannot look.
     let mut look =
         Spawn::new("/usr/bin/test").arg("-d").arg(path.join(".")).account(account).start().map_err(|e| e.source)?;
-    if look.wait().await?.success() { Ok(()) } else { Err(io::Error::other("it cannot be looked into")) }
+    // An sshfs that gave up has taken its mount away, and what was looked into was what is below it.
+    if look.wait().await?.success() && is_mounted() {
+        Ok(())
+    } else {
+        Err(io::Error::other("it cannot be looked into"))
+    }
 }

@@ -29,13 +29,16 @@ pub fn adopt_orphans() -> io::Result<()> {
 
 /// Kills every child that was adopted, and what descends from it. Call it when the program they came from has ended.
 pub async fn end_strays() {
+    let mut told = BTreeSet::new();
     for _ in 0..LOOKS {
         let strays = strays();
         if strays.is_empty() {
             return;
         }
         for pid in strays {
-            tracing::debug!(pid = pid.as_raw(), "left behind by a program that has ended; killed");
+            if told.insert(pid) {
+                tracing::debug!(pid = pid.as_raw(), "left behind by a program that has ended; killed");
+            }
             let _ = kill(pid, Signal::SIGKILL);
             // Its own children come to us next.
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));

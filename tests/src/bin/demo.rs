@@ -17,7 +17,7 @@ use ldm_tests::gui::Reader;
 use ldm_tests::scene::TOO_SHORT;
 use ldm_tests::sound::SoundDaemon;
 use ldm_tests::xserver::Screen;
-use ldm_tests::{Daemon, Kind, Lab, Sshd, User, XServer, sound, stage, sweep, wait};
+use ldm_tests::{Client, Daemon, Kind, Lab, Sshd, User, XServer, sound, stage, sweep, wait};
 
 /// How long a single step may take.
 const STEP: Duration = Duration::from_secs(30);
@@ -69,17 +69,23 @@ fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
     user.write(".config/openbox/menu.xml", MENU, 0o644)?;
     user.write(".config/jgmenu/jgmenurc", "stay_alive = 0\ncsv_cmd = apps\nposition_mode = pointer\n", 0o644)?;
     // The panel after the window manager: side by side, tint2 may map its window in between and is then never managed.
+    // An installed `ltsp-localapps` is in the PATH that the profile sets.
     let script = lab.script(
         "sessions/demo",
-        "xsetroot -solid '#31566b'\nxsetroot -cursor_name left_ptr\nexec openbox --startup tint2",
+        &format!(
+            "export PATH=\"$PATH:{}\"\nxsetroot -solid '#31566b'\nxsetroot -cursor_name left_ptr\nexec openbox --startup tint2",
+            lab.bin()?.display()
+        ),
     )?;
     lab.session(SESSION, "Demo desktop", &script.to_string_lossy())
 }
 
-fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon) -> Result<(Daemon, Reader)> {
+fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon, client: &Client) -> Result<(Daemon, Reader)> {
     let greeter_user = User::create(lab, Kind::System, "")?;
     let reader = Reader::new(lab, &greeter_user)?;
+    let enter = client.enter();
     let daemon = Daemon::builder(lab)
+        .by(&enter.each_ref().map(String::as_str))
         .on(screen)
         .server(sshd, sshd.port())?
         .set("LDM_GREETER", &reader.greeter())
@@ -98,7 +104,8 @@ fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon) -> Result<(
 fn by_hand(lab: &Lab, sshd: &Sshd, user: &User) -> Result<()> {
     let mut window = XServer::nested(lab, "A thin client (LDM demo)")?;
     let sound = SoundDaemon::new(lab)?;
-    let (mut daemon, _reader) = seat(lab, sshd, window.screen(), &sound)?;
+    let client = Client::new(lab, &[&user.name])?;
+    let (mut daemon, _reader) = seat(lab, sshd, window.screen(), &sound, &client)?;
     println!();
     println!("  Log in, in the window, as   {}", user.name);
     println!("  with the password           {}", user.password);
@@ -173,12 +180,14 @@ fn scripted(lab: &Lab, sshd: &Sshd, user: &User, out: &Path) -> Result<()> {
     let screen = x.screen();
     // Its speakers and its microphone are recorded and played by the demo.
     let sound = SoundDaemon::new(lab)?;
-    let (mut daemon, reader) = seat(lab, sshd, screen.clone(), &sound)?;
+    // It has neither the user's account nor their files.
+    let client = Client::new(lab, &[&user.name])?;
+    let (mut daemon, reader) = seat(lab, sshd, screen.clone(), &sound, &client)?;
     println!("Without a DISPLAY: a scripted user on Xvfb; pictures are in {}.", out.display());
     println!();
     let mut steps = Steps { out, screen: screen.clone(), done: Vec::new() };
 
-    let story = Story { lab, reader: &reader, screen: &screen, user, daemon: &daemon, sound: &sound };
+    let story = Story { lab, reader: &reader, screen: &screen, user, daemon: &daemon, sound: &sound, client: &client };
     let result = story.tell(&mut steps, &mut x).and_then(|()| {
         steps.step("Everything has ended", || {
             daemon.stop()?;
@@ -201,6 +210,7 @@ struct Story<'a> {
     user: &'a User,
     daemon: &'a Daemon,
     sound: &'a SoundDaemon,
+    client: &'a Client,
 }
 
 impl Story<'_> {
@@ -220,9 +230,9 @@ impl Story<'_> {
         from_menu(self.screen, "l", || !self.screen.shows("tint2"))?;
         self.reader.wait_for_question("User name", STEP)?;
         self.user.wait_for_no_process(STEP)?;
-        let left = session_remains(self.user.uid)?;
+        let left = session_remains(self.user.uid);
         ensure!(left.is_empty(), "left behind: {left:?}");
-        Ok(())
+        self.client.wait_until_clean()
     }
 
     fn log_in(&self, steps: &mut Steps, x: &mut XServer) -> Result<()> {
@@ -299,7 +309,10 @@ impl Story<'_> {
         })?;
         steps.step("A program of the client starts from the menu", || {
             from_menu(self.screen, "p", || self.screen.shows("jgmenu"))?;
-            self.screen.type_text("(local)")?;
+            let before = self.screen.signature()?;
+            self.screen.type_text("local")?;
+            let filtered = || (self.screen.signature().ok()? != before).then_some(());
+            wait::until("the menu to follow what is typed", STEP, filtered)?;
             self.screen.key("Return")?;
             self.screen.wait_for(LOCAL_TITLE, STEP)
         })?;
@@ -352,8 +365,8 @@ fn enough(began: Instant) -> Result<()> {
     wait::until("time to pass", STEP, || (began.elapsed() > TOO_SHORT + Duration::from_secs(1)).then_some(()))
 }
 
-/// What of a session would outlive it: its directory and sockets on the server, its mounts on the client.
-fn session_remains(uid: u32) -> Result<Vec<String>> {
+/// What of a session could outlive it on the server: its directory and its sockets.
+fn session_remains(uid: u32) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let mut found = Vec::new();
     for dir in ["/tmp".into(), format!("/run/user/{uid}")] {
@@ -364,10 +377,7 @@ fn session_remains(uid: u32) -> Result<Vec<String>> {
             }
         }
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let of_user = format!("user_id={uid},");
-    found.extend(mounts.lines().filter(|line| line.contains("fuse") && line.contains(&of_user)).map(str::to_owned));
-    Ok(found)
+    found
 }
 
 fn greeter_is_gone(daemon: &Daemon) -> Result<()> {

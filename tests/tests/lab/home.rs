@@ -1,21 +1,267 @@
 //! The user's files from the server, as local programs have them.
 
-use anyhow::Result;
-use ldm_tests::{Client, Guest, Lab, LocalSession, wait};
-use serde_json::json;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ldm_tests::{Client, Guest, Lab, LocalSession, Program, daemon, sweep, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// A guest with a home on the server, at a client.
+struct Home {
+    // Dropped first: what it serves is on the client.
+    servers: Vec<Program>,
+    client: Client,
+    guest: Guest,
+    path: PathBuf,
+    lab: Lab,
+}
+
+impl Home {
+    fn new() -> Result<Self> {
+        let lab = Lab::new()?;
+        fs::create_dir(lab.file("srv"))?;
+        let client = Client::with(&lab, &[], "mount -t tmpfs -o mode=755 tmpfs \"$LAB/srv\"")?;
+        let guest = Guest::new()?;
+        let path = guest.home(&lab, "alice")?;
+        Ok(Self { servers: Vec::new(), client, guest, path, lab })
+    }
+
+    fn start(&self, more: Value) -> Result<LocalSession> {
+        LocalSession::start(&self.lab, &self.client, &self.guest.record("alice", &self.path), more)
+    }
+
+    fn serve(&mut self, session: &mut LocalSession) -> Result<()> {
+        let socket = session.mount()?;
+        self.servers.push(self.guest.serve(&self.client, &socket, &self.lab.log("sftp"))?);
+        Ok(())
+    }
+
+    /// A local session that has the home.
+    fn log_in(&mut self, more: Value) -> Result<LocalSession> {
+        let mut session = self.start(more)?;
+        self.serve(&mut session)?;
+        session.ready()?.map_err(anyhow::Error::msg)?;
+        Ok(session)
+    }
+
+    fn log_out(&self, session: LocalSession) -> Result<()> {
+        session.end()?;
+        self.client.wait_until_clean()?;
+        assert_eq!(sweep::processes_of(self.guest.uid), Vec::<i32>::new());
+        assert_eq!(self.client.shell(&format!("ls -A {}", self.lab.file("home").display()))?, "");
+        Ok(())
+    }
+}
+
+fn why_not_mounted(message: &Value) -> Result<&str> {
+    message.pointer("/not_mounted/why").and_then(Value::as_str).with_context(|| message.to_string())
+}
 
 #[test]
-fn local_programs_have_the_users_files() -> Result<()> {
-    let lab = Lab::new()?;
-    let (client, guest) = (Client::new(&lab, &[])?, Guest::new()?);
-    let home = guest.home(&lab, "alice")?;
-    let mut session = LocalSession::start(&lab, &client, &guest.record("alice", &home), json!({}))?;
-    let socket = session.mount()?;
-    let _server = guest.serve(&client, &socket, &lab.log("sftp"))?;
-    session.ready()?.map_err(anyhow::Error::msg)?;
+fn local_programs_read_and_write_the_users_files_and_nobody_else_does() -> Result<()> {
+    let mut home = Home::new()?;
+    let mut session = home.log_in(json!({}))?;
     session.shell("test \"$PWD\" = \"$HOME\" && test \"$(cat hello)\" = 'from the server'")?;
+    session.shell("echo one >new && echo two >other && mv other new && mkdir -p 'a b' && cp hello 'a b' && ln -s hello 'a b/link'")?;
+    session.shell("echo from the client >>hello; umask 077; echo >private; echo x >gone; rm gone")?;
+    session.shell("cat 'a b/link' >'a b/copy'; test \"$(stat -c %u:%g new)\" = \"$(id -u):$(id -g)\"")?;
+    assert_eq!(fs::read_to_string(home.path.join("new"))?, "two\n");
+    assert_eq!(fs::read_to_string(home.path.join("a b/copy"))?, "from the server\n");
+    assert_eq!(fs::read_to_string(home.path.join("hello"))?, "from the server\nfrom the client\n");
+    assert_eq!(fs::metadata(home.path.join("private"))?.permissions().mode() & 0o777, 0o600);
+    assert!(!home.path.join("other").exists() && !home.path.join("gone").exists());
+
+    let path = home.path.display();
+    let mount = home.client.shell("grep sshfs /proc/self/mountinfo")?;
+    assert!(mount.contains("nosuid") && mount.contains("nodev") && !mount.contains("allow_other"), "{mount}");
+    let seen = home.client.shell(&format!("ls {path} 2>&1; setpriv --reuid 65534 --clear-groups ls {path} 2>&1"))?;
+    assert_eq!(seen.matches("Permission denied").count(), 2, "root or nobody sees: {seen}");
+    home.log_out(session)?;
+    assert_eq!(fs::read_to_string(home.path.join("new"))?, "two\n");
+    Ok(())
+}
+
+#[test]
+fn large_files_arrive_whole_both_ways() -> Result<()> {
+    let mut home = Home::new()?;
+    let big = home.path.join("big");
+    let bytes = io::copy(&mut File::open("/dev/urandom")?.take(100 << 20), &mut File::create(&big)?)?;
+    let mut session = home.log_in(json!({}))?;
+    // As long as a busy disk may take.
+    session.wait_for(Duration::from_secs(180))?;
+    session.shell("cp big copy")?;
+    assert_eq!(fs::metadata(home.path.join("copy"))?.len(), bytes);
+    assert!(sweep::quietly("cmp", &[&big.to_string_lossy(), &home.path.join("copy").to_string_lossy()]));
+    home.log_out(session)
+}
+
+#[test]
+fn a_connection_that_is_lost_is_told_and_nothing_is_written_beside_it() -> Result<()> {
+    let mut home = Home::new()?;
+    let mut session = home.log_in(json!({}))?;
+    for server in &mut home.servers {
+        server.kill();
+    }
+    let message = session.next()?;
+    assert!(why_not_mounted(&message)?.contains("was lost"), "{message}");
+    let end = session.run(&json!({ "argv": ["sh", "-c", "echo lost >\"$HOME/lost\""] }))?;
+    assert_ne!(end.get("status"), Some(&json!(0)), "{end}");
+    assert!(!home.path.join("lost").exists());
+    home.log_out(session)
+}
+
+#[test]
+fn without_the_home_programs_run_and_it_is_told() -> Result<()> {
+    let mut home = Home::new()?;
+    let mut session = home.start(json!({}))?;
+    fs::remove_dir_all(&home.path)?;
+    home.serve(&mut session)?;
+    let message = session.next()?;
+    assert!(why_not_mounted(&message)?.contains("No such file or directory"), "{message}");
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    // Not where it should be, where it would be taken for the real one.
+    session.shell(&format!("test \"$PWD\" = \"$HOME\" && touch \"$HOME/x\" && ! touch '{}/x'", home.path.display()))?;
+    home.log_out(session)
+}
+
+#[test]
+fn files_in_the_way_are_left_alone() -> Result<()> {
+    let home = Home::new()?;
+    let path = home.path.display().to_string();
+    home.client.shell(&format!("mkdir -p {path} && echo mine >{path}/here"))?;
+    let mut session = home.start(json!({}))?;
+    let message = session.next()?;
+    assert!(why_not_mounted(&message)?.contains("there are files in"), "{message}");
+    session.ready()?.map_err(anyhow::Error::msg)?;
     session.end()?;
-    client.wait_until_clean()?;
-    let _ = wait::STEP;
+    assert_eq!(home.client.shell(&format!("cat {path}/here"))?, "mine\n");
+    // A link in the way leads nowhere.
+    home.client.shell(&format!("rm -r {path} && mkdir /run/elsewhere && ln -s /run/elsewhere {path}"))?;
+    let mut session = home.start(json!({}))?;
+    assert!(why_not_mounted(&session.next()?)?.contains("root's alone"));
+    session.end()?;
+    // What others may write to is no place to make directories in, either.
+    home.client.shell(&format!("rm {path} && chmod 777 {}", home.lab.file("home").display()))?;
+    let mut session = home.start(json!({}))?;
+    assert!(why_not_mounted(&session.next()?)?.contains("root's alone"));
+    session.end()?;
+    Ok(())
+}
+
+#[test]
+fn what_is_mounted_already_is_used() -> Result<()> {
+    let home = Home::new()?;
+    let path = home.path.display().to_string();
+    let owner = home.guest.uid;
+    home.client.shell(&format!("mkdir -p {path} && mount -t tmpfs -o uid={owner},mode=700 tmpfs {path}"))?;
+    let mut session = home.start(json!({}))?;
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    session.shell(&format!("test \"$PWD\" = {path} && touch here"))?;
+    session.end()?;
+    assert_eq!(home.client.shell(&format!("ls {path}"))?, "here\n");
+    Ok(())
+}
+
+#[test]
+fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Result<()> {
+    let mut home = Home::new()?;
+    let srv = home.lab.file("srv");
+    for name in ["data", "a b"] {
+        fs::create_dir(srv.join(name))?;
+        fs::write(srv.join(name).join("file"), format!("{name}\n"))?;
+    }
+    fs::write(home.lab.file("outside"), "outside\n")?;
+    symlink(home.lab.file("outside"), srv.join("data/link"))?;
+    symlink("hello", home.path.join("link"))?;
+    let extra = ["data", "missing", "a b"].map(|name| srv.join(name));
+    let mut session = home.start(json!({ "extra_mounts": extra }))?;
+    for _ in 0..4 {
+        home.serve(&mut session)?;
+    }
+    let message = session.next()?;
+    assert!(why_not_mounted(&message)?.contains("srv/missing"), "{message}");
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    let srv = srv.display();
+    session.shell(&format!("test \"$(cat {srv}/data/file)\" = data && test \"$(cat '{srv}/a b/file')\" = 'a b'"))?;
+    // Followed there, shown in the home.
+    session
+        .shell(&format!("test ! -L {srv}/data/link && test \"$(cat {srv}/data/link)\" = outside && test -L link"))?;
+    let end = session.run(&json!({ "argv": ["test", "-e", format!("{srv}/missing/x")] }))?;
+    assert_eq!(end.get("status"), Some(&json!(1)), "{end}");
+    home.log_out(session)?;
+    assert_eq!(home.client.shell(&format!("ls -A {srv}"))?, "");
+    Ok(())
+}
+
+#[test]
+fn symbolic_links_are_followed_or_shown_as_is_set() -> Result<()> {
+    let mut home = Home::new()?;
+    symlink("hello", home.path.join("link"))?;
+    for (follow, test) in [(true, "test ! -L link"), (false, "test -L link")] {
+        let mut session = home.log_in(json!({ "follow_symlinks": follow }))?;
+        session.shell(&format!("{test} && test \"$(cat link)\" = 'from the server'"))?;
+        home.log_out(session)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn only_the_session_worker_can_serve_files() -> Result<()> {
+    let home = Home::new()?;
+    let mut session = home.start(json!({ "worker": 65534 }))?;
+    let socket = home.client.file(&session.mount()?);
+    let folder = fs::metadata(socket.parent().context("no folder")?)?;
+    assert_eq!((folder.uid(), folder.mode() & 0o077), (65534, 0));
+    assert_eq!((fs::metadata(&socket)?.uid(), fs::metadata(&socket)?.mode() & 0o077), (65534, 0));
+    // Root, who can reach it anyway, is not who was asked.
+    let mut stream = UnixStream::connect(&socket)?;
+    stream.set_read_timeout(Some(wait::STEP))?;
+    assert_eq!(stream.read(&mut [0; 16])?, 0, "a stranger was let in");
+    session.program().signal(Signal::SIGTERM);
+    home.log_out(session)
+}
+
+#[test]
+fn the_same_user_can_come_again_and_again() -> Result<()> {
+    let mut home = Home::new()?;
+    for number in 0..3 {
+        let mut session = home.log_in(json!({}))?;
+        session.shell(&format!("test ! -e seen{number} && touch seen{number} && (setsid sleep 1000 &)"))?;
+        home.log_out(session)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_local_session_leaves_goes_with_the_next() -> Result<()> {
+    let mut home = Home::new()?;
+    let mut session = home.log_in(json!({}))?;
+    session.shell("setsid sleep 1000 & cd /; setsid sleep 1000 &")?;
+    // As a hung server leaves it: sshfs does not end by itself.
+    let below = daemon::descendants(session.program().pid());
+    let sshfs = below.iter().find(|(pid, _)| sweep::command_line(*pid).starts_with("sshfs")).context("no sshfs")?;
+    kill(Pid::from_raw(sshfs.0), Signal::SIGSTOP)?;
+    session.program().kill();
+    let left = home.client.shell("ls /run/userdb; grep -c sshfs /proc/self/mountinfo")?;
+    assert!(left.contains("alice.user") && left.ends_with("1\n"), "{left}");
+    // The server's of the same number is one of them.
+    assert_eq!(sweep::processes_of(home.guest.uid).len(), 4);
+    // Another user's login cleans up as well as this one's.
+    let bob = Guest::new()?;
+    let record = bob.record("bob", &bob.home(&home.lab, "bob")?);
+    let mut session = LocalSession::start(&home.lab, &home.client, &record, json!({}))?;
+    session.ready_without_home(&home.client)?;
+    let left = home.client.shell("ls /run/userdb; grep -c sshfs /proc/self/mountinfo")?;
+    assert!(!left.contains("alice") && left.contains("bob.user") && left.ends_with("0\n"), "{left}");
+    assert_eq!(sweep::processes_of(home.guest.uid), Vec::<i32>::new());
+    home.log_out(session)?;
+    assert_eq!(fs::read_to_string(home.path.join("hello"))?, "from the server\n");
     Ok(())
 }
