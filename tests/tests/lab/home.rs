@@ -277,8 +277,12 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
     let script = "cat \"$HOME/hello\"; id -un; ls /run/userdb/$USER.user; test ! -e \"$HOME/end\" || echo same; echo written >\"$HOME/here\"; exit 7";
     let ask = "echo from the server >\"$HOME/hello\"; ltsp-localapps --wait sh -c '{ SCRIPT; } >\"$HOME/answer\"'; echo $? >\"$HOME/code\"\n\
                ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'";
-    Desk::offer(&lab, "desk", &ask.replace("SCRIPT", script))?;
-    let sshd = Sshd::new(&lab)?;
+    Desk::offer(
+        &lab,
+        "desk",
+        &ask.replace("SCRIPT", script).replace("ltsp-localapps", &lab.bin()?.join("ltsp-localapps").to_string_lossy()),
+    )?;
+    let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
     let x = XServer::new(&lab)?;
     let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
     let words: Vec<&str> = enter.iter().map(String::as_str).collect();
@@ -290,7 +294,13 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
         for name in ["answer", "here", "code"] {
             let _ = fs::remove_file(scene.user.home.join(name));
         }
-        scene.log_in()?;
+        scene.desk().prepare()?;
+        let mut greeter = scene.daemon.greeter()?;
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        greeter.choose(Some("desk"), &[])?;
+        // Its number is the client's, and means nothing here.
+        drop(greeter);
+        scene.desk().wait_until_up()?;
         assert_eq!(fs::read_to_string(scene.user.home.join("code"))?, "7\n");
         let name = &scene.user.name;
         let expected = format!("from the server\n{name}\n/run/userdb/{name}.user\nsame\n");
