@@ -12,8 +12,11 @@ use std::path::Path;
 use known_hosts_file::{HostName, KnownHosts, Marker};
 use ldm::audio::guard::{Replies, Requests};
 use ldm::config::{self, ConfigError};
+use ldm::localapps::{Asker, queue};
 use ldm::x11::{DisplayName, Forward, ForwardError};
 use ldm::xauth::{self, Cookie};
+use ldm_protocol::apps::{self, Program, Request};
+use ldm_protocol::limits;
 
 /// The name of a target, which is also that of its seeds' folder, and its check.
 pub type Check = (&'static str, fn(&[u8]));
@@ -25,6 +28,7 @@ pub const ALL: &[Check] = &[
     ("xauthority", xauthority),
     ("x11_setup", x11_setup),
     ("sound_guard", sound_guard),
+    ("app_requests", app_requests),
 ];
 
 /// A configuration is taken whole, or every complaint says where.
@@ -147,4 +151,41 @@ pub fn sound_guard(data: &[u8]) {
         assert!(replies.between_frames());
     }
     let _ = Replies::default().advance(data);
+}
+
+/// What stands in a root-window property: each request that is obeyed is within its limits, and means the same written again.
+pub fn app_requests(data: &[u8]) {
+    for request in queue::requests(data) {
+        match request {
+            Ok((asker, program)) => {
+                app_program(&program);
+                app_asker(&asker);
+                let Asker { id, window, wait } = asker.clone();
+                let line =
+                    serde_json::to_vec(&Request { id, program: program.clone(), wait, window }).expect("plain data");
+                // Bytes become longer in base64; then it is refused, never changed.
+                match queue::requests(&line).next().expect("one line") {
+                    Ok(again) => assert_eq!(again, (asker, program)),
+                    Err(bad) => assert!(line.len() > limits::APP_REQUEST, "{bad:?}"),
+                }
+            }
+            Err(bad) => bad.asker.iter().for_each(app_asker),
+        }
+    }
+    queue::askers(data).for_each(|asker| app_asker(&asker));
+    if let Ok(Some(program)) = queue::old(data) {
+        app_program(&program);
+    }
+    let _: bool = queue::old_flag(data);
+}
+
+fn app_asker(asker: &Asker) {
+    assert!(asker.id.len() <= limits::APP_ID && !asker.id.contains(char::is_control), "{asker:?}");
+}
+
+fn app_program(program: &Program) {
+    assert!(program.argv.first().is_some_and(|word| !word.0.is_empty()) && program.argv.len() <= limits::APP_WORDS);
+    assert!(program.argv.iter().map(|word| word.0.len()).sum::<usize>() <= limits::APP_BYTES);
+    assert!(program.argv.iter().chain(&program.cwd).all(|word| !word.0.contains(&0)));
+    assert!(program.env.len() <= limits::APP_VARIABLES && program.env.keys().all(|name| apps::is_variable(name)));
 }

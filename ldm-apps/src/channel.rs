@@ -1,10 +1,13 @@
 //! One request on the X display, and its answers.
 
+use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ldm_protocol::apps::{self, Answer, Event as AppEvent, Program, Request};
 use ldm_protocol::limits;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpNoDelay;
 use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
@@ -26,6 +29,9 @@ const LONG_RETURN_TIME: Duration = Duration::from_secs(10);
 
 /// How long somebody else's property of the wrong type is waited for to be taken away.
 const BLOCKED_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes of a ChangeProperty request before its data.
+const HEADER: usize = 24;
 
 /// Between two looks in these times.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -66,18 +72,22 @@ pub(crate) fn ask(
     mut tell: impl FnMut(AppEvent),
 ) -> Result<(), SubmitError> {
     let (x, screen) = x11rb::connect(None).map_err(|e| SubmitError::NoDisplay(e.to_string()))?;
+    // A forwarded display is a TCP port, where small requests would wait for each other. Unix sockets refuse this, and need not.
+    let _ = setsockopt(&x.stream().as_fd(), TcpNoDelay, &true);
     let root = x.setup().roots.get(screen).ok_or(SubmitError::Lost)?.root;
-    let mut channel = Channel::new(x, root)?;
+    let mut channel = Channel::new(x, root, queue)?;
     let mut request = Request { id: random_id()?, program, wait, window: Some(channel.window) };
     let mut line = serde_json::to_vec(&request).map_err(|e| SubmitError::Blocked(e.to_string()))?;
     line.push(b'\n');
-    if line.len() > limits::APP_REQUEST {
+    // Longer than any X request without an extension may be, which costs round trips to ask for.
+    let long = line.len() + HEADER > channel.x.setup().maximum_request_length as usize * 4;
+    if line.len() > limits::APP_REQUEST || long && channel.x.maximum_request_bytes() < line.len() + HEADER {
         return Err(SubmitError::TooLong);
     }
     // Only its name counts from here on.
     request.program = Program::default();
     channel.find_reader(RETURN_TIME)?;
-    channel.append(queue, &line)?;
+    channel.append(&line)?;
     loop {
         for event in channel.answers(&request.id)? {
             let last = !wait || event != AppEvent::Started;
@@ -94,6 +104,7 @@ struct Channel {
     root: Window,
     /// Takes the answers.
     window: Window,
+    queue: Atom,
     answers: Atom,
     utf8: Atom,
     /// Held by the reader of requests, for as long as it lives.
@@ -102,16 +113,17 @@ struct Channel {
 }
 
 impl Channel {
-    fn new(x: RustConnection, root: Window) -> Result<Self, SubmitError> {
+    fn new(x: RustConnection, root: Window, queue: &str) -> Result<Self, SubmitError> {
         // Sent together: one round trip, not three.
-        let [answers, utf8, selection] =
-            [apps::ANSWERS, "UTF8_STRING", apps::SELECTION].map(|name| x.intern_atom(false, name.as_bytes()));
+        let [queue, answers, utf8, selection] =
+            [queue, apps::ANSWERS, "UTF8_STRING", apps::SELECTION].map(|name| x.intern_atom(false, name.as_bytes()));
         let window = x.generate_id()?;
         let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
         x.create_window(COPY_DEPTH_FROM_PARENT, window, root, 0, 0, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &aux)?
             .ignore_error();
-        let (answers, utf8, selection) = (answers?.reply()?.atom, utf8?.reply()?.atom, selection?.reply()?.atom);
-        Ok(Self { x, root, window, answers, utf8, selection, reader: x11rb::NONE })
+        let (queue, answers) = (queue?.reply()?.atom, answers?.reply()?.atom);
+        let (utf8, selection) = (utf8?.reply()?.atom, selection?.reply()?.atom);
+        Ok(Self { x, root, window, queue, answers, utf8, selection, reader: x11rb::NONE })
     }
 
     /// Finds who reads requests, and asks to be told of their end.
@@ -121,12 +133,9 @@ impl Channel {
             self.reader = self.x.get_selection_owner(self.selection)?.reply()?.owner;
             if self.reader != x11rb::NONE {
                 let aux = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
-                // An owner that has just gone does not tell of its end any more: look again.
-                match self.x.change_window_attributes(self.reader, &aux)?.check() {
-                    Ok(()) => return Ok(()),
-                    Err(ReplyError::X11Error(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                // One that has gone just now does not tell of its end: its error stands for that, and comes as an event.
+                self.x.change_window_attributes(self.reader, &aux)?;
+                return Ok(());
             }
             if Instant::now() >= end {
                 return Err(SubmitError::NoClient);
@@ -135,15 +144,16 @@ impl Channel {
         }
     }
 
+    fn find_next_reader(&mut self) -> Result<(), SubmitError> {
+        self.find_reader(LONG_RETURN_TIME).map_err(|_| SubmitError::Lost)?;
+        Ok(self.x.flush()?)
+    }
+
     /// Appends to the queue. What another client has set there with another type is in the way until the reader takes it.
-    fn append(&self, queue: &str, line: &[u8]) -> Result<(), SubmitError> {
-        let queue = self.x.intern_atom(false, queue.as_bytes())?.reply()?.atom;
+    fn append(&self, line: &[u8]) -> Result<(), SubmitError> {
         let end = Instant::now() + BLOCKED_TIME;
         loop {
-            if self.x.maximum_request_bytes() < line.len() + 24 {
-                return Err(SubmitError::TooLong);
-            }
-            let appended = self.x.change_property8(PropMode::APPEND, self.root, queue, self.utf8, line)?.check();
+            let appended = self.x.change_property8(PropMode::APPEND, self.root, self.queue, self.utf8, line)?.check();
             match appended {
                 Ok(()) => return Ok(()),
                 Err(ReplyError::X11Error(_)) if Instant::now() < end => sleep(PAUSE),
@@ -157,17 +167,20 @@ impl Channel {
         loop {
             match self.x.wait_for_event()? {
                 Event::PropertyNotify(event) if event.atom == self.answers && event.state == Property::NEW_VALUE => {
-                    let value = self
+                    let asked = self
                         .x
                         .get_property(true, self.window, self.answers, AtomEnum::ANY, 0, ANSWER_UNITS)?
-                        .reply()?
-                        .value;
-                    let answers = value.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+                        .reply()?;
+                    if asked.bytes_after > 0 {
+                        // Somebody else writes there.
+                        self.x.delete_property(self.window, self.answers)?;
+                    }
+                    let answers =
+                        asked.value.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
                     return Ok(answers.filter(|a: &Answer| a.id == id).map(|answer| answer.event).collect());
                 }
-                Event::DestroyNotify(event) if event.window == self.reader => {
-                    self.find_reader(LONG_RETURN_TIME).map_err(|_| SubmitError::Lost)?;
-                }
+                Event::DestroyNotify(event) if event.window == self.reader => self.find_next_reader()?,
+                Event::Error(error) if error.bad_value == self.reader => self.find_next_reader()?,
                 _ => {}
             }
         }

@@ -22,8 +22,10 @@ use crate::command::{self, note, print, shown};
 /// The command's own name, under which the programs are linked.
 pub const NAME: &str = "ltsp-open";
 
-/// Set for programs of the client's local session. `LDM_SESSION_TOKEN` (`ldm-server-helper`) is for those on the server.
-const ON_THE_CLIENT: &str = "LDM_LOCAL_SESSION";
+/// The variable that is set for programs of the client's local session.
+pub const ON_THE_CLIENT: &str = "LDM_LOCAL_SESSION";
+
+/// The one that `ldm-server-helper` sets for those of a session on the server.
 const ON_THE_SERVER: &str = "LDM_SESSION_TOKEN";
 
 /// Where copies are, below the home.

@@ -39,19 +39,23 @@ impl Reader {
     pub fn new(lab: &Lab, user: &User) -> Result<Self> {
         let script = lab.file("accessible.py");
         fs::write(&script, include_str!("accessible.py"))?;
-        let address = format!("unix:path={}/bus", user.home.display());
+        // Not the user's home, which a client of its own does not see.
+        let home = lab.file(&format!("bus-{}", user.name));
+        fs::create_dir(&home)?;
+        std::os::unix::fs::chown(&home, Some(user.uid), Some(user.gid))?;
+        let address = format!("unix:path={}/bus", home.display());
         let mut command = program::command("setpriv");
         command
             .args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"])
             .args(["--pdeathsig", "KILL", "--"])
             .args(["dbus-daemon", "--session", "--nofork", "--nopidfile", "--address", &address])
             .env_clear()
-            .env("HOME", &user.home)
+            .env("HOME", &home)
             .env("PATH", "/usr/bin:/bin");
         let bus = Program::start("dbus-daemon", &mut command, &lab.log("dbus"))?;
-        let socket = user.home.join("bus");
+        let socket = home.join("bus");
         wait::until("the session bus", wait::STEP, || socket.exists().then_some(()))?;
-        Ok(Self { _bus: bus, address, script, uid: user.uid, gid: user.gid, home: user.home.clone(), bin: lab.bin()? })
+        Ok(Self { _bus: bus, address, script, uid: user.uid, gid: user.gid, home, bin: lab.bin()? })
     }
 
     /// `LDM_GREETER` for a greeter that can be read.

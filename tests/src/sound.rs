@@ -178,7 +178,8 @@ impl Recorder {
     /// Starts `command`, which is parec(1) with its environment. It has begun to record when this returns.
     pub fn start(lab: &Lab, mut command: Command, source: &str) -> Result<Self> {
         let log = lab.log("parec");
-        let file = log.with_extension("raw");
+        // Not among the logs, which are shown when a scenario fails.
+        let file = lab.path().join(log.with_extension("raw").file_name().unwrap_or_default());
         let out = fs::File::create(&file)?;
         command.args(FORMAT).args(["--latency-msec=20", "-d", source]);
         command.stdin(std::process::Stdio::null()).stdout(out).stderr(fs::File::create(&log)?);

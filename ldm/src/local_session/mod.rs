@@ -108,6 +108,8 @@ fn environment(
     set("LOGNAME", account.name.clone().into());
     set("SHELL", account.shell.clone().into());
     set("DISPLAY", orders.display.clone().into());
+    // Tells ltsp-open which side it is on.
+    set(ldm_apps::open::ON_THE_CLIENT, "1".into());
     if let Some(cookie) = orders.cookie {
         let path = dir.join("xauthority");
         let owner = sys::is_root().then(|| (account.uid.into(), account.gid.into()));

@@ -46,6 +46,15 @@ pub struct Asked {
     _room: OwnedSemaphorePermit,
 }
 
+impl Asked {
+    /// As if it had been found, for tests.
+    #[cfg(test)]
+    pub(crate) fn new(program: Program, asker: Option<Asker>, in_turn: bool) -> Self {
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        Self { program, asker, in_turn, _room: room.expect("a new one has room") }
+    }
+}
+
 /// Requests, in their order.
 #[derive(Debug)]
 pub struct Requests {

@@ -154,24 +154,30 @@ impl Remote {
         if self.want_sound && self.sound.is_none() {
             self.get_ready().await;
         }
-        let listening = self.sound.take().filter(|_| self.want_sound);
-        let place = listening.as_ref().and_then(|listening| listening.as_ref().ok()).map(Listening::request);
-        if place.is_none() {
+        let (listening, missing) = match self.sound.take().filter(|_| self.want_sound).transpose() {
+            Ok(listening) => (listening, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        if listening.is_none() {
             self.connection.stop_listening().await;
         }
-        if !self.bare
-            && let Some(result) = RemoteSession::start_with_helper(&self.connection, &start, place.clone()).await
-        {
-            let mut session = result?;
-            match (sound, listening) {
-                (Some(sound), Some(Ok(listening))) => session.serve_sound(listening, sound),
-                (_, Some(Err(failure))) => session.notice(failure),
-                _ => {}
+        let place = || listening.as_ref().map(Listening::request);
+        let for_script = place().filter(|place| matches!(place, helper::Sound::Socket { .. }));
+        if !self.bare {
+            let for_helper = place();
+            // From the start: programs of the session may be there sooner than the word that it has started.
+            let serving = listening.zip(sound).map(|(listening, sound)| listening.serve(sound));
+            if let Some(result) = RemoteSession::start_with_helper(&self.connection, &start, for_helper).await {
+                let mut session = result?;
+                session.set_sound(serving);
+                if let Some(failure) = missing {
+                    session.notice(failure);
+                }
+                return Ok(session);
             }
-            return Ok(session);
         }
         self.connection.stop_listening().await;
-        let mut session = RemoteSession::start_with_fallback(&self.connection, &start, place).await?;
+        let mut session = RemoteSession::start_with_fallback(&self.connection, &start, for_script).await?;
         self.without_helper();
         if self.want_sound {
             session.notice(Failure::new(FailureKind::NoSound).server(self.server()).detail(NO_HELPER));

@@ -12,12 +12,12 @@ use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::lines::Lines;
-use super::protocol::{self, Start};
+use super::protocol::Start;
 use super::remote::told;
-use super::sound::Listening;
 use super::{client, fallback};
 use crate::ssh::{ByteStream, Connection, ExitStatus, Outcome, Stdin, Stdout, X11Request};
 use crate::x11::{DisplayName, Forward, ForwardError};
@@ -38,6 +38,9 @@ const STOP_TIME: Duration = Duration::from_secs(8);
 /// Status of a session that was ended from here and told none: 128 + SIGTERM.
 pub(super) const STOPPED: i32 = 143;
 
+/// A request is shorter by far.
+const LINE: usize = 16 * 1024;
+
 /// Accepted X clients that wait to be served.
 const QUEUE: usize = 16;
 
@@ -51,7 +54,7 @@ pub struct RemoteSession {
     /// Serves the session's X clients.
     clients: Option<JoinHandle<()>>,
     /// Serves the connections of its sound.
-    sound: Option<JoinHandle<()>>,
+    sound: Option<AbortOnDropHandle<()>>,
     user: Option<UserRecord>,
     directory: Option<String>,
     notices: Vec<Failure>,
@@ -88,7 +91,7 @@ impl RemoteSession {
     ) -> Option<Result<Self, Failure>> {
         let request = request(connection, start, sound);
         let prepared = if request.direct.is_some() || matches!(request.sound, Some(helper::Sound::Port { .. })) {
-            serde_json::to_string(&request).map(|line| (SESSION.to_owned(), Zeroizing::new(line + "\n")))
+            line(&request).map(|line| (SESSION.to_owned(), line))
         } else {
             to_argument(&request).map(|argument| (format!("{SESSION} {argument}"), Zeroizing::default()))
         };
@@ -113,7 +116,7 @@ impl RemoteSession {
         let input = fallback::start_input(&request(connection, start, sound))
             .ok_or_else(|| failed("The session's name cannot be used."))?;
         let events = Some(fallback::Events::default());
-        match Self::start(connection, start, &fallback::command(), &input, events).await? {
+        match Self::start(connection, start, &fallback::command(), input.as_bytes(), events).await? {
             Some(session) => Ok(session),
             None => Err(Failure::new(FailureKind::NoSession).server(connection.server())),
         }
@@ -124,7 +127,7 @@ impl RemoteSession {
         connection: &Connection,
         start: &Start,
         command: &str,
-        input: &str,
+        input: &[u8],
         fallback: Option<fallback::Events>,
     ) -> Result<Option<Self>, Failure> {
         let server = connection.server().to_owned();
@@ -135,7 +138,7 @@ impl RemoteSession {
             }
             Some(_) => (None, None),
         };
-        let exec = connection.exec_with_input(command, x11, input.as_bytes()).await.map_err(told)?;
+        let exec = connection.exec_with_input(command, x11, input).await.map_err(told)?;
         let mut session = Self {
             stdin: Some(exec.stdin),
             events: Events { lines: Lines::new(exec.stdout), fallback },
@@ -181,9 +184,9 @@ impl RemoteSession {
         }
     }
 
-    /// Serves its sound from now on.
-    pub(super) fn serve_sound(&mut self, listening: Listening, sound: &protocol::Sound) {
-        self.sound = Some(listening.serve(sound));
+    /// Ends what serves its sound when it ends itself.
+    pub(super) fn set_sound(&mut self, serving: Option<AbortOnDropHandle<()>>) {
+        self.sound = serving;
     }
 
     /// Adds to [`Self::notices`].
@@ -252,8 +255,11 @@ impl RemoteSession {
 
     /// Takes the session off the display, and silences it.
     fn hide(&self) {
-        for task in [&self.clients, &self.sound].into_iter().flatten() {
-            task.abort();
+        if let Some(clients) = &self.clients {
+            clients.abort();
+        }
+        if let Some(sound) = &self.sound {
+            sound.abort();
         }
     }
 
@@ -293,6 +299,14 @@ impl Drop for RemoteSession {
     fn drop(&mut self) {
         self.hide();
     }
+}
+
+/// A request with a cookie in it, for standard input. It has room from the start, so that no copy is left behind by growth.
+fn line(request: &SessionRequest) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE));
+    serde_json::to_writer(&mut *line, request)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Whether it fits into a frame to the daemon, which the rest of it fills less than half.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ldm_protocol::helper::{self, is_plain_path};
 use ldm_protocol::{Failure, FailureKind};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::protocol::Sound;
 use super::session::serve_each;
@@ -68,22 +68,22 @@ impl Listening {
         }
     }
 
-    /// Serves what connects, until the task is ended.
-    pub(super) fn serve(self, sound: &Sound) -> JoinHandle<()> {
+    /// Serves what connects, until that is dropped.
+    pub(super) fn serve(self, sound: &Sound) -> AbortOnDropHandle<()> {
         let cookie = match self.place {
             Place::Socket(_) => None,
             Place::Port(_, cookie) => Some(cookie),
         };
         let endpoint = Endpoint { socket: sound.socket.clone(), microphone: sound.microphone, cookie };
         let endpoint = Arc::new(endpoint);
-        tokio::spawn(serve_each(self.streams, move |stream| {
+        AbortOnDropHandle::new(tokio::spawn(serve_each(self.streams, move |stream| {
             let endpoint = Arc::clone(&endpoint);
             async move {
                 if let Err(error) = audio::serve(stream, &endpoint).await {
                     tracing::info!("a connection for sound: {error}");
                 }
             }
-        }))
+        })))
     }
 }
 
@@ -93,7 +93,7 @@ pub struct SoundLoop {
     place: helper::Sound,
     /// What clients must show, if anything.
     pub cookie: Option<SoundCookie>,
-    task: JoinHandle<()>,
+    _serving: AbortOnDropHandle<()>,
 }
 
 impl SoundLoop {
@@ -108,7 +108,7 @@ impl SoundLoop {
             Place::Socket(_) => None,
             Place::Port(_, cookie) => Some(cookie.clone()),
         };
-        Ok(Self { place, cookie, task: listening.serve(sound) })
+        Ok(Self { place, cookie, _serving: listening.serve(sound) })
     }
 
     /// Connects to it on the server, as a session's program does.
@@ -125,12 +125,6 @@ impl SoundLoop {
             helper::Sound::Socket { path } => Some(path),
             helper::Sound::Port { .. } => None,
         }
-    }
-}
-
-impl Drop for SoundLoop {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

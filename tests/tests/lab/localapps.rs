@@ -565,7 +565,7 @@ impl Rig {
 }
 
 /// A session that runs this script before it opens its window, until that can be seen. What the script asks for is in the log.
-fn session(scene: &mut Scene, script: &str) -> Result<()> {
+pub(crate) fn session(scene: &mut Scene, script: &str) -> Result<()> {
     // The profiles set another.
     let script = format!("PATH={}:$PATH\n{script}", scene.lab.bin()?.display());
     Desk::offer(&scene.lab, "asking", &script)?;
@@ -580,7 +580,7 @@ fn session(scene: &mut Scene, script: &str) -> Result<()> {
 
 /// Words that begin the command line of a daemon where the PAM service of local programs is installed, and nothing else
 /// differs from the server: its users are those of this client.
-fn client() -> [&'static str; 7] {
+pub(crate) fn client() -> [&'static str; 7] {
     let install = concat!(
         "d=$(mktemp -d) && mount -t tmpfs tmpfs \"$d\" && cp -rL /etc/pam.d/. \"$d\" && cp ",
         env!("CARGO_MANIFEST_DIR"),

@@ -191,3 +191,48 @@ fn a_file_of_the_client_is_opened_in_the_session() -> Result<()> {
     scene.log_out()?;
     scene.finish()
 }
+
+#[test]
+fn session_and_client_call_each_other() -> Result<()> {
+    // Named by the closure that knows the lab first.
+    let opener = std::cell::OnceCell::new();
+    let script = "echo \"$# $1 $LDM_LOCAL_SESSION\" >>\"$HOME/opened-here\"\n[ ! -f \"$1\" ] || cat \"$1\" >>\"$HOME/opened-here\"\n";
+    let mut scene = Scene::with(
+        |sshd| {
+            let _ = opener.set(sshd.file("opener", script.as_bytes()));
+            sshd
+        },
+        |daemon| {
+            let opener = opener.get().context("no opener")?.display();
+            let daemon = daemon.set("LOCAL_APPS", "True").set("LOCAL_APPS_OPEN", &format!("sh {opener}"));
+            Ok(daemon.set("REMOTE_APPS", "True").by(&crate::localapps::client()))
+        },
+    )?;
+    fs::create_dir(scene.user.home.join("bin"))?;
+    let there = "#!/bin/sh\necho \"$# $1 $LDM_LOCAL_SESSION\" >>\"$HOME/opened-there\"\n";
+    scene.user.write("bin/xdg-open", there, 0o755)?;
+    scene.user.write(".profile", "PATH=$HOME/bin:$PATH\n", 0o644)?;
+    let outside = scene.lab.file("outside.txt");
+    fs::write(&outside, "of the server\n")?;
+    let bin = scene.lab.bin()?.display().to_string();
+    // There and back again, each with its status; then addresses both ways, then a file that the client does not see.
+    let script = format!(
+        "exec 2>\"$HOME/said\"\n\
+         ltsp-localapps --wait {bin}/ltsp-remoteapps --wait sh -c 'echo \"$DISPLAY\" >\"$HOME/display\"; exit 9'; echo $? >\"$HOME/status\"\n\
+         /usr/bin/xdg-open 'https://example.org/?a=b&c=$(d)'; echo $? >>\"$HOME/status\"\n\
+         ltsp-open --wait {outside}; echo $? >>\"$HOME/status\"\n\
+         ltsp-localapps --wait {bin}/ltsp-open --wait http://example.org/back; echo $? >>\"$HOME/status\"",
+        outside = outside.display()
+    );
+    crate::localapps::session(&mut scene, &script)?;
+    let read = |name: &str| fs::read_to_string(scene.user.home.join(name)).with_context(|| name.to_owned());
+    let said = read("said")?;
+    ensure!(read("status")? == "9\n0\n0\n0\n", "{}{said}{}", read("status")?, scene.daemon.log_text());
+    ensure!(read("display")?.trim() == scene.desk().env()?["DISPLAY"], "another display");
+    let here = read("opened-here")?;
+    ensure!(here.starts_with("1 https://example.org/?a=b&c=$(d) 1\n1 /"), "{here}");
+    ensure!(here.ends_with("/outside.txt 1\nof the server\n") && here.contains("/.cache/ltsp-open/"), "{here}");
+    ensure!(read("opened-there")? == "1 http://example.org/back \n", "{}", read("opened-there")?);
+    scene.log_out()?;
+    scene.finish()
+}

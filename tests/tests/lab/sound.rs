@@ -2,12 +2,16 @@
 //! either.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use ldm_tests::sound::{self, FORMAT, Recorder, SoundDaemon, aligned, correlation, longest_silence, strength};
-use ldm_tests::{Daemon, Desk, Lab, Program, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
+use ldm_tests::{
+    Client, Daemon, Desk, Guest, Lab, LocalSession, Program, Scene, Sshd, User, XServer, daemon, program, sshd, sweep,
+    wait,
+};
 
 /// A scene whose client has this sound daemon.
 fn scene_with(
@@ -403,4 +407,29 @@ fn a_login_from_a_terminal_brings_the_users_own_sound_or_none() -> Result<()> {
         client.wait_for_no_process(wait::STEP)?;
     }
     Ok(())
+}
+
+#[test]
+fn programs_of_the_client_have_its_sound_under_the_same_rules() -> Result<()> {
+    let lab = Lab::new()?;
+    let (client, guest, sound) = (Client::new(&lab, &[])?, Guest::new()?, SoundDaemon::new(&lab)?);
+    let door = lab.file("door");
+    fs::create_dir_all(door.join("local"))?;
+    fs::set_permissions(door.join("local"), fs::Permissions::from_mode(0o700))?;
+    let mut guard = program::command(lab.bin()?.join("ldm"));
+    guard.arg("sound-guard").arg(sound.socket()).arg(door.join("local/native")).arg("--no-microphone");
+    let _guard = Program::start("sound-guard", &mut guard, &lab.log("sound-guard"))?;
+    let home = guest.home(&lab, "alice")?;
+    let orders = serde_json::json!({ "sound": door.join("native") });
+    let mut session = LocalSession::start(&lab, &client, &guest.record("alice", &home), orders)?;
+    let socket = session.mount()?;
+    let _server = guest.serve(&client, &socket, &lab.log("sftp"))?;
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    session.shell("pactl info | grep -q 'Default Sink: speakers'")?;
+    session.shell("! pactl load-module module-null-sink && ! pactl exit && ! parec --raw -d mic.monitor")?;
+    let stranger = User::new(&lab)?;
+    let local = door.join("local/native");
+    assert!(sound::output(sound::at(stranger.command("pactl".as_ref()).arg("info"), &local)).is_err());
+    session.end()?;
+    client.wait_until_clean()
 }

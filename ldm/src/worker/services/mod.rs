@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ldm_protocol::apps::{Event as AppEvent, Refusal};
+use ldm_protocol::apps::Refusal;
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
@@ -64,10 +64,11 @@ impl Wanted {
                 return ending.cancelled().await;
             }
         };
+        let tell_asker = |asker, event| watcher.answer(asker, event);
         let (notices, told) = mpsc::channel(QUEUE);
         let (mounts, to_mount) = mpsc::channel(QUEUE);
         let local = local::Local {
-            relay: Relay::new(&watcher),
+            relay: Relay::new(&tell_asker),
             requests: requests.local,
             stream: self.local_session.filter(|_| self.services.local_apps),
             wanted: self.services.local_apps,
@@ -76,9 +77,9 @@ impl Wanted {
         };
         let far = async {
             match directory {
-                _ if !self.services.remote_apps => refuse(&watcher, requests.remote, REMOTE_OFF).await,
-                None => refuse(&watcher, requests.remote, NO_HELPER).await,
-                Some(directory) => far(remote, directory, Relay::new(&watcher), requests.remote).await,
+                _ if !self.services.remote_apps => refuse(Relay::new(&tell_asker), requests.remote, REMOTE_OFF).await,
+                None => refuse(Relay::new(&tell_asker), requests.remote, NO_HELPER).await,
+                Some(directory) => far(remote, directory, Relay::new(&tell_asker), requests.remote).await,
             }
         };
         tokio::select! {
@@ -147,11 +148,12 @@ async fn far(remote: &Remote, directory: &str, mut relay: Relay<'_>, mut request
 }
 
 /// Refuses everything.
-async fn refuse(watcher: &Watcher, mut requests: mpsc::UnboundedReceiver<Asked>, why: &str) {
+async fn refuse(mut relay: Relay<'_>, mut requests: mpsc::UnboundedReceiver<Asked>, why: &str) {
     while let Some(asked) = requests.recv().await {
-        if let Some(asker) = asked.asker {
-            watcher.answer(asker, AppEvent::Refused { reason: Refusal::Off, detail: why.to_owned() });
-        }
+        relay.refuse(asked, Refusal::Off, why);
     }
     std::future::pending::<()>().await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,14 @@ use std::collections::{HashMap, VecDeque};
 use ldm_protocol::apps::{Event, Program, Refusal};
 use ldm_protocol::{limits, text};
 
-use crate::localapps::{Asked, Asker, Watcher};
+use crate::localapps::{Asked, Asker};
+
+/// How askers are told.
+pub(super) type Tell<'a> = &'a (dyn Fn(Asker, Event) + Sync);
 
 /// The programs asked for at one side.
 pub(super) struct Relay<'a> {
-    watcher: &'a Watcher,
+    tell: Tell<'a>,
     pending: HashMap<u64, Pending>,
     last: u64,
     /// Those that wait for the one before them.
@@ -32,8 +35,8 @@ pub(super) struct Next {
 }
 
 impl<'a> Relay<'a> {
-    pub(super) fn new(watcher: &'a Watcher) -> Self {
-        Self { watcher, pending: HashMap::new(), last: 0, line: VecDeque::new(), in_turn: None }
+    pub(super) fn new(tell: Tell<'a>) -> Self {
+        Self { tell, pending: HashMap::new(), last: 0, line: VecDeque::new(), in_turn: None }
     }
 
     /// Takes a request; gives it back as the next to be started, unless it must wait.
@@ -64,7 +67,7 @@ impl<'a> Relay<'a> {
         if over || !std::mem::replace(&mut pending.started, true) {
             match (&pending.asker, &event) {
                 (Some(asker), Event::Ended { .. }) if !asker.wait => {}
-                (Some(asker), _) => self.watcher.answer(asker.clone(), event),
+                (Some(asker), _) => (self.tell)(asker.clone(), event),
                 (None, Event::Refused { reason, detail }) => {
                     let detail = text::sanitise_line(detail, limits::LOG_TAIL_LINE);
                     tracing::warn!(
