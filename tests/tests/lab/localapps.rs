@@ -501,6 +501,21 @@ fn ends_and_refusals_are_told_in_words_and_statuses() -> Result<()> {
 }
 
 #[test]
+fn a_display_that_serves_somebody_else_alone_is_not_waited_for_without_end() -> Result<()> {
+    let rig = Rig::new()?;
+    let client = Client::new(&rig.asker.screen)?;
+    client.x.grab_server()?.check()?;
+    let output = rig.asker.ask(&["true"]).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(124) && stderr.contains("no answer came"), "{output:?}");
+    // The watch waits meanwhile, and then answers what comes.
+    let waiting = rig.asker.ask(&["--wait", "true", "5"]).spawn()?;
+    client.x.ungrab_server()?.check()?;
+    assert_eq!(waiting.wait_with_output()?.status.code(), Some(5));
+    rig.finish()
+}
+
+#[test]
 fn a_display_without_a_client_says_so_at_once() -> Result<()> {
     let lab = Lab::new()?;
     let x = XServer::new(&lab)?;
