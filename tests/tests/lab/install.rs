@@ -65,6 +65,7 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
         "usr/share/man/man8/ldm.8",
         "usr/share/man/man1/ldm-greeter.1",
         "usr/share/man/man1/ldm-server-helper.1",
+        "usr/share/man/man1/ltsp-localapps.1",
         "usr/share/man/man1/ltsp-open.1",
         "usr/share/man/man1/ltsp-remoteapps.1",
     ] {

@@ -18,7 +18,7 @@ fn scene() -> Result<Scene> {
             Ok(daemon
                 .set("LOCAL_APPS", "True")
                 .set("LOCAL_APPS_MENU", "True")
-                .set("LOCAL_APPS_MENU_ITEMS", "debian-xterm, no-such-entry")
+                .set("LOCAL_APPS_MENU_ITEMS", "debian-xterm, xfce-wm-settings, no-such-entry")
                 .set("LOCAL_APPS_OPEN", "/bin/true"))
         },
     )?;
@@ -66,6 +66,17 @@ fn the_clients_programs_are_in_the_menu_until_the_logout() -> Result<()> {
     wait::until("a word about what is missing", wait::STEP, || {
         scene.daemon.log_text().contains("no-such-entry").then_some(())
     })?;
+    // Its icon, under the name that the entry has.
+    let icons = applications.with_file_name("icons");
+    wait::until("the other entry", wait::STEP, || {
+        applications.join("xfce-wm-settings.desktop").exists().then_some(())
+    })?;
+    let icon = fs::read(icons.join("hicolor/48x48/apps/org.xfce.xfwm4.png"))?;
+    ensure!(icon == fs::read("/usr/share/icons/hicolor/48x48/apps/org.xfce.xfwm4.png")?, "another icon");
+    // What a desktop's menu makes of it.
+    let menu = in_session(&scene, "icewm-menu-fdo")?.output()?;
+    let menu = String::from_utf8_lossy(&menu.stdout).into_owned();
+    ensure!(menu.contains("\"XTerm (local)\" mini.xterm ltsp-localapps xterm"), "{menu}");
     // A click, as GLib's menus do it.
     ensure!(in_session(&scene, "gio")?.arg("launch").arg(&entry).status()?.success(), "it cannot be launched");
     ensure!(asked(&scene)? == "ltsp-localapps [xterm]\n", "another request");
