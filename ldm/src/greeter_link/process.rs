@@ -69,6 +69,8 @@ impl Greeter {
             .account(&self.account)
             .envs(self.environment(display, directory))
             .env("LDM_NOTICE", text)
+            // GTK would start a message bus of its own and leave it behind.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
             .cwd(directory.home())
             .umask(0o077)
             .output(Output::Log)

@@ -293,9 +293,9 @@ impl Story<'_> {
             let tone = sound::sweep(220.0, 880.0, 2.0);
             let file = self.lab.file("tone.raw");
             sound::write(&file, &tone)?;
-            let recorder = self.sound.record(self.lab, "speakers.monitor")?;
+            let recording = self.sound.record(self.lab, "speakers.monitor")?;
             self.run_in_terminal(&format!("pacat -p {} {}", sound::FORMAT.join(" "), file.display()))?;
-            let recorded = recorder.stop_after(tone.len())?;
+            let recorded = recording.stop_after(tone.len())?;
             let heard = sound::correlation(&tone, sound::aligned(&tone, &recorded)?);
             ensure!(heard > 0.99, "what was heard is another sound: {heard}");
             Ok(())
