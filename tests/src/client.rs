@@ -245,7 +245,7 @@ impl LocalSession {
     }
 
     /// The next message.
-    pub fn next(&mut self) -> Result<Value> {
+    pub fn message(&mut self) -> Result<Value> {
         let stream = self.stream.as_mut().context("closed")?;
         let mut prefix = [0; frame::PREFIX];
         let message = stream.read_exact(&mut prefix).map_err(anyhow::Error::from).and_then(|()| {
@@ -258,7 +258,7 @@ impl LocalSession {
 
     /// Waits until programs can be started; or why they cannot.
     pub fn ready(&mut self) -> Result<std::result::Result<(), String>> {
-        let message = self.next()?;
+        let message = self.message()?;
         let Some(ready) = message.get("ready") else {
             wait::note_failure();
             bail!("{message}")
@@ -271,7 +271,7 @@ impl LocalSession {
 
     /// The socket that the next message asks to serve.
     pub fn mount(&mut self) -> Result<PathBuf> {
-        let message = self.next()?;
+        let message = self.message()?;
         let socket = message.pointer("/mount/socket").and_then(Value::as_str);
         Ok(PathBuf::from(socket.with_context(|| message.to_string())?))
     }
@@ -280,7 +280,7 @@ impl LocalSession {
     pub fn ready_without_home(&mut self, client: &Client) -> Result<()> {
         let socket = self.mount()?;
         drop(UnixStream::connect(client.file(&socket))?);
-        let message = self.next()?;
+        let message = self.message()?;
         anyhow::ensure!(message.get("not_mounted").is_some(), "{message}");
         self.ready()?.map_err(anyhow::Error::msg)
     }
@@ -306,7 +306,7 @@ impl LocalSession {
 
     /// The next answer, which must be for this number.
     pub fn answer(&mut self, number: u64) -> Result<Value> {
-        let message = self.next()?;
+        let message = self.message()?;
         let program = message.get("program").with_context(|| message.to_string())?;
         anyhow::ensure!(program.get("number").and_then(Value::as_u64) == Some(number), "{message}");
         program.get("event").cloned().context("no event")

@@ -111,7 +111,7 @@ fn a_connection_that_is_lost_is_told_and_nothing_is_written_beside_it() -> Resul
     for server in &mut home.servers {
         server.kill();
     }
-    let message = session.next()?;
+    let message = session.message()?;
     assert!(why_not_mounted(&message)?.contains("was lost"), "{message}");
     let end = session.run(&json!({ "argv": ["sh", "-c", "echo lost >\"$HOME/lost\""] }))?;
     assert_ne!(end.get("status"), Some(&json!(0)), "{end}");
@@ -125,7 +125,7 @@ fn without_the_home_programs_run_and_it_is_told() -> Result<()> {
     let mut session = home.start(json!({}))?;
     fs::remove_dir_all(&home.path)?;
     home.serve(&mut session)?;
-    let message = session.next()?;
+    let message = session.message()?;
     assert!(why_not_mounted(&message)?.contains("No such file or directory"), "{message}");
     session.ready()?.map_err(anyhow::Error::msg)?;
     // Not where it should be, where it would be taken for the real one.
@@ -139,7 +139,7 @@ fn files_in_the_way_are_left_alone() -> Result<()> {
     let path = home.path.display().to_string();
     home.client.shell(&format!("mkdir -p {path} && echo mine >{path}/here"))?;
     let mut session = home.start(json!({}))?;
-    let message = session.next()?;
+    let message = session.message()?;
     assert!(why_not_mounted(&message)?.contains("there are files in"), "{message}");
     session.ready()?.map_err(anyhow::Error::msg)?;
     session.end()?;
@@ -147,12 +147,12 @@ fn files_in_the_way_are_left_alone() -> Result<()> {
     // A link in the way leads nowhere.
     home.client.shell(&format!("rm -r {path} && mkdir /run/elsewhere && ln -s /run/elsewhere {path}"))?;
     let mut session = home.start(json!({}))?;
-    assert!(why_not_mounted(&session.next()?)?.contains("root's alone"));
+    assert!(why_not_mounted(&session.message()?)?.contains("root's alone"));
     session.end()?;
     // What others may write to is no place to make directories in, either.
     home.client.shell(&format!("rm {path} && chmod 777 {}", home.lab.file("home").display()))?;
     let mut session = home.start(json!({}))?;
-    assert!(why_not_mounted(&session.next()?)?.contains("root's alone"));
+    assert!(why_not_mounted(&session.message()?)?.contains("root's alone"));
     session.end()?;
     Ok(())
 }
@@ -187,7 +187,7 @@ fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Re
     for _ in 0..4 {
         home.serve(&mut session)?;
     }
-    let message = session.next()?;
+    let message = session.message()?;
     assert!(why_not_mounted(&message)?.contains("srv/missing"), "{message}");
     session.ready()?.map_err(anyhow::Error::msg)?;
     let srv = srv.display();
