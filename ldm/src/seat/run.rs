@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::worker_link::Worker;
 use super::{Action, Choice, Event, Policy, Seat};
-use crate::audio::{self, Sound};
+use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
 use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link, LinkError, ToGreeter};
@@ -474,33 +474,6 @@ impl Driver {
             direct,
             services,
         })));
-    }
-
-    /// Sound for the session that begins, if there is to be any.
-    fn start_sound(&mut self) -> Option<protocol::Sound> {
-        let config = &self.config;
-        if !config.sound {
-            return None;
-        }
-        let settings = audio::Settings {
-            daemon: config.sound_daemon.clone(),
-            volume: Some((config.volume, config.mic_volume)),
-            microphone: config.microphone,
-            local: config.local_apps,
-        };
-        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
-            Ok((sound, task)) => {
-                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
-                self.sound = Some(sound);
-                self.spawn(Part::Sound, task);
-                Some(told)
-            }
-            Err(error) => {
-                tracing::error!(%error, "the session gets no sound");
-                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
-                None
-            }
-        }
     }
 
     /// Waits until every part has ended. Letting go of their queues tells them.

@@ -151,8 +151,9 @@ fn without_the_microphone_a_session_plays_and_does_not_record() -> Result<()> {
     let (mut scene, sound) = scene_with(|sshd| sshd, |seat| seat.set("MICROPHONE", "False"))?;
     scene.log_in()?;
     for source in ["@DEFAULT_SOURCE@", "speakers.monitor"] {
-        let mut parec = in_session(&scene, "parec")?;
-        let output = parec.args(FORMAT).args(["-d", source]).stdin(Stdio::null()).output()?;
+        // One that records does so without end.
+        let mut parec = in_session(&scene, "timeout")?;
+        let output = parec.args(["10", "parec"]).args(FORMAT).args(["-d", source]).stdin(Stdio::null()).output()?;
         assert!(!output.status.success() && output.stdout.is_empty(), "{source}");
     }
     let recorder = sound.record(&scene.lab, "speakers.monitor")?;
@@ -426,7 +427,8 @@ fn programs_of_the_client_have_its_sound_under_the_same_rules() -> Result<()> {
     let _server = guest.serve(&client, &socket, &lab.log("sftp"))?;
     session.ready()?.map_err(anyhow::Error::msg)?;
     session.shell("pactl info | grep -q 'Default Sink: speakers'")?;
-    session.shell("! pactl load-module module-null-sink && ! pactl exit && ! parec --raw -d mic.monitor")?;
+    session.shell("! pactl load-module module-null-sink && ! pactl exit")?;
+    session.shell("test \"$(timeout 10 parec --raw -d mic.monitor | head -c 1 | wc -c)\" = 0")?;
     let stranger = User::new(&lab)?;
     let local = door.join("local/native");
     assert!(sound::output(sound::at(stranger.command("pactl".as_ref()).arg("info"), &local)).is_err());

@@ -3,12 +3,14 @@
 use std::os::fd::OwnedFd;
 
 use ldm_protocol::helper::UserRecord;
+use ldm_protocol::{Failure, FailureKind};
 use tokio::sync::oneshot;
 
 use super::{Driver, Event, Input, Part, own_language};
+use crate::audio::{self, Sound};
 use crate::local_session::{self, Orders};
 use crate::seat::local_link::{self, Local};
-use crate::worker::protocol::{Menu, Services};
+use crate::worker::protocol::{self, Menu, Services};
 
 impl Driver {
     pub(super) fn services(&self) -> Services {
@@ -20,6 +22,33 @@ impl Driver {
                 .then(|| Menu { items: config.local_apps_menu_items.clone() }),
             open: config.local_apps && !config.local_apps_open.is_empty(),
             remote_apps: config.remote_apps,
+        }
+    }
+
+    /// Sound for the session that begins, if there is to be any.
+    pub(super) fn start_sound(&mut self) -> Option<protocol::Sound> {
+        let config = &self.config;
+        if !config.sound {
+            return None;
+        }
+        let settings = audio::Settings {
+            daemon: config.sound_daemon.clone(),
+            volume: Some((config.volume, config.mic_volume)),
+            microphone: config.microphone,
+            local: config.local_apps,
+        };
+        match Sound::prepare(settings, &self.worker_account, self.directory.path()) {
+            Ok((sound, task)) => {
+                let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
+                self.sound = Some(sound);
+                self.spawn(Part::Sound, task);
+                Some(told)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the session gets no sound");
+                self.announce(&Failure::new(FailureKind::NoSound).detail(&error.to_string()));
+                None
+            }
         }
     }
 
