@@ -123,7 +123,12 @@ fn check(record: &UserRecord) -> Result<UserRecord, String> {
             record.uid
         ));
     }
-    if !is_name(&record.group.name) || NO_IDS.contains(&record.group.gid) {
+    let mut group = record.group.clone();
+    if group.name == group.gid.to_string() {
+        // It has no name on the server, and must have one here.
+        group.name.clone_from(&record.name);
+    }
+    if !is_name(&group.name) || NO_IDS.contains(&group.gid) {
         return Err(format!("the server gives a group to {shown} that cannot be"));
     }
     if record.groups.len() > limits::GROUPS {
@@ -140,6 +145,7 @@ fn check(record: &UserRecord) -> Result<UserRecord, String> {
         real_name: text::sanitise_line(&real_name, 200).trim().to_owned(),
         shell: shell(&record.shell, &fs::read_to_string("/etc/shells").unwrap_or_default()),
         home,
+        group,
         ..record.clone()
     })
 }
@@ -321,7 +327,11 @@ mod tests {
             assert!(check(&UserRecord { uid, ..record() }).is_err(), "{uid}");
         }
         let group = |name: &str, gid| Group { name: name.into(), gid };
-        for group in [group("", 1000), group("a:b", 1000), group("x", u32::MAX), group("nogroup", 65_534)] {
+        let unnamed = check(&UserRecord { group: group("61001", 61_001), ..record() }).unwrap();
+        assert_eq!(unnamed.group, group("alice", 61_001));
+        for group in
+            [group("", 1000), group("1000", 1001), group("a:b", 1000), group("x", u32::MAX), group("nogroup", 65_534)]
+        {
             assert!(check(&UserRecord { group, ..record() }).is_err());
         }
         let groups = vec![group("x", 5); limits::GROUPS + 1];

@@ -38,6 +38,8 @@ const COMMANDS: usize = 64;
 const LOG_LINE: usize = 1000;
 /// An X server that is no longer wanted has this long to finish its start, so that it can be ended kindly.
 const DISPLAY_STARTS: Duration = Duration::from_secs(5);
+/// A notice has nothing to finish.
+const NOTICE_ENDS: Duration = Duration::from_secs(1);
 /// At the end parts have this long to end; each has its own, shorter limits.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -386,8 +388,10 @@ impl Driver {
                 self.spawn(Part::Notice, async move {
                     tokio::select! {
                         _ = child.wait() => {}
-                        _ = ended => {}
+                        _ = ended => drop(child.terminate(NOTICE_ENDS).await),
                     }
+                    // Such as the message bus that GTK starts where there is none.
+                    sys::end_strays().await;
                 });
             }
             Err(error) => tracing::warn!(%error, "the user is not told"),

@@ -97,7 +97,7 @@ fn large_files_arrive_whole_both_ways() -> Result<()> {
     let bytes = io::copy(&mut File::open("/dev/urandom")?.take(100 << 20), &mut File::create(&big)?)?;
     let mut session = home.log_in(json!({}))?;
     // As long as a busy disk may take.
-    session.wait_for(Duration::from_secs(180))?;
+    session.wait_for(Duration::from_mins(3))?;
     session.shell("cp big copy")?;
     assert_eq!(fs::metadata(home.path.join("copy"))?.len(), bytes);
     assert!(sweep::quietly("cmp", &[&big.to_string_lossy(), &home.path.join("copy").to_string_lossy()]));
@@ -277,8 +277,12 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
     let script = "cat \"$HOME/hello\"; id -un; ls /run/userdb/$USER.user; test ! -e \"$HOME/end\" || echo same; echo written >\"$HOME/here\"; exit 7";
     let ask = "echo from the server >\"$HOME/hello\"; ltsp-localapps --wait sh -c '{ SCRIPT; } >\"$HOME/answer\"'; echo $? >\"$HOME/code\"\n\
                ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'";
-    Desk::offer(&lab, "desk", &ask.replace("SCRIPT", script))?;
-    let sshd = Sshd::new(&lab)?;
+    Desk::offer(
+        &lab,
+        "desk",
+        &ask.replace("SCRIPT", script).replace("ltsp-localapps", &lab.bin()?.join("ltsp-localapps").to_string_lossy()),
+    )?;
+    let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
     let x = XServer::new(&lab)?;
     let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
     let words: Vec<&str> = enter.iter().map(String::as_str).collect();
@@ -286,11 +290,17 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
     let daemon = daemon.set("LDM_WORKER_USER", &worker_user.name).greeter_user(greeter_user);
     let daemon = daemon.set("LOCAL_APPS", "True").set("SOUND", "False").start()?;
     let mut scene = Scene { daemon, x, user, sshd, lab };
-    for _ in 0..2 {
+    for round in 1..=2 {
         for name in ["answer", "here", "code"] {
             let _ = fs::remove_file(scene.user.home.join(name));
         }
-        scene.log_in()?;
+        scene.desk().prepare()?;
+        let mut greeter = scene.daemon.greeter()?;
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        greeter.choose(Some("desk"), &[])?;
+        // Its number is the client's, and means nothing here.
+        drop(greeter);
+        scene.desk().wait_until_up()?;
         assert_eq!(fs::read_to_string(scene.user.home.join("code"))?, "7\n");
         let name = &scene.user.name;
         let expected = format!("from the server\n{name}\n/run/userdb/{name}.user\nsame\n");
@@ -298,6 +308,15 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
         assert_eq!(fs::read_to_string(scene.user.home.join("here"))?, "written\n");
         let mounts = client.shell("grep -c sshfs /proc/self/mountinfo")?;
         assert_eq!(mounts, "1\n");
+        if round == 2 {
+            // The session outlives its local programs, and nothing outlives them here.
+            let killed =
+                client.shell("pgrep -f '[l]dm local-session' | tee /run/killed | xargs kill -9; wc -l </run/killed")?;
+            assert_eq!(killed, "1\n");
+            client.wait_until_clean()?;
+            assert_eq!(client.shell("pgrep -c sleep")?, "1\n", "of the client itself alone");
+            scene.x.screen().wait_for(&scene.desk().title(), wait::STEP)?;
+        }
         scene.log_out()?;
         // The next greeter comes when nothing is left.
         wait::until("a greeter", wait::STEP, || scene.daemon.has_new_greeter().then_some(()))?;

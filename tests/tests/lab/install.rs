@@ -61,6 +61,7 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
         "usr/lib/sysusers.d/ldm.conf",
         "usr/lib/tmpfiles.d/ldm.conf",
         "etc/pam.d/ldm-greeter",
+        "etc/pam.d/ldm-localapps",
         "etc/ldm/lts.conf",
         "usr/share/man/man8/ldm.8",
         "usr/share/man/man1/ldm-greeter.1",

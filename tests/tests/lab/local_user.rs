@@ -138,6 +138,8 @@ fn a_program_has_its_users_rights_and_the_environment_that_was_meant() -> Result
     for (name, value) in [
         ("HOME", home.as_str()),
         ("USER", "alice"),
+        // Tells ltsp-open which side it is on.
+        ("LDM_LOCAL_SESSION", "1"),
         ("LOGNAME", "alice"),
         ("SHELL", "/bin/bash"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"),

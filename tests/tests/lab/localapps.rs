@@ -1,205 +1,22 @@
 //! Local applications: requests through the display's properties, as programs of a session write them, well-meant or not.
 
+mod rig;
+
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use ldm::localapps::{Asked, Watcher};
-use ldm::x11::DisplayName;
-use ldm_protocol::apps::{self, Answer, Event, Program, Refusal, Request, Word};
+use ldm::localapps::Watcher;
+use ldm_protocol::apps::{self, Answer, Event, Refusal, Word};
 use ldm_protocol::limits;
-use ldm_tests::xserver::Screen;
 use ldm_tests::{Desk, Lab, Scene, XServer, wait};
-use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ConnectionExt, CreateWindowAux, EventMask, PropMode, Window, WindowClass,
-};
-use x11rb::rust_connection::{DefaultStream, RustConnection};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt, PropMode};
 use x11rb::wrapper::ConnectionExt as _;
 
-/// A display that is watched, and a stand-in for the local session. `true N` has ended with status N.
-struct Rig {
-    watcher: Option<Arc<Watcher>>,
-    seen: Arc<Mutex<Vec<Program>>>,
-    server: Option<JoinHandle<()>>,
-    asker: Asker,
-    // Dropped last.
-    _x: XServer,
-    lab: Lab,
-}
-
-/// `ltsp-localapps` on one display.
-#[derive(Clone)]
-struct Asker {
-    screen: Screen,
-    program: String,
-}
-
-impl Asker {
-    fn new(lab: &Lab, x: &XServer) -> Result<Self> {
-        let program = lab.bin()?.join("ltsp-localapps").to_string_lossy().into_owned();
-        Ok(Self { screen: x.screen(), program })
-    }
-
-    fn ask(&self, words: &[&str]) -> Command {
-        let mut command = self.screen.command(&self.program);
-        command.args(words);
-        command
-    }
-
-    /// Runs it and gives its exit status.
-    fn status(&self, words: &[&str]) -> Result<i32> {
-        status(&self.ask(words).output()?)
-    }
-}
-
-impl Rig {
-    fn new() -> Result<Self> {
-        Self::with(|program| {
-            let status =
-                program.argv.get(1).and_then(|word| String::from_utf8_lossy(&word.0).parse().ok()).unwrap_or(0);
-            vec![Event::Started, Event::Ended { status, signal: None, stderr: Vec::new() }]
-        })
-    }
-
-    fn with(answer: impl Fn(&Program) -> Vec<Event> + Send + 'static) -> Result<Self> {
-        let lab = Lab::new()?;
-        let x = XServer::new(&lab)?;
-        let display: DisplayName = x.display().parse()?;
-        let (watcher, mut requests) = Watcher::start(display, Some(cookie(&x.screen())?.into()))?;
-        let watcher = Arc::new(watcher);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (teller, log) = (Arc::clone(&watcher), Arc::clone(&seen));
-        let server = std::thread::spawn(move || {
-            while let Some(Asked { program, asker, .. }) = requests.local.blocking_recv() {
-                let events = answer(&program);
-                let stop = program.argv.first().is_some_and(|word| word.0 == STOP);
-                log.lock().unwrap_or_else(PoisonError::into_inner).push(program);
-                for event in events {
-                    if let Some(asker) = &asker
-                        && (asker.wait || !matches!(event, Event::Ended { .. }))
-                    {
-                        teller.answer(asker.clone(), event);
-                    }
-                }
-                if stop {
-                    return;
-                }
-            }
-        });
-        let asker = Asker::new(&lab, &x)?;
-        let rig = Self { watcher: Some(watcher), seen, server: Some(server), asker, _x: x, lab };
-        wait::until("the watch to begin", wait::STEP, || {
-            let client = Client::new(&rig.asker.screen).ok()?;
-            (client.reader().ok()? != x11rb::NONE).then_some(())
-        })?;
-        Ok(rig)
-    }
-
-    /// xprop(1) as scripts use it.
-    fn xprop(&self, words: &[&str]) -> Result<()> {
-        let output = self.asker.screen.command("xprop").arg("-root").args(words).output()?;
-        ensure!(output.status.success(), "xprop: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
-    }
-
-    /// What has been asked for so far.
-    fn seen(&self) -> Vec<Vec<Word>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|program| program.argv.clone()).collect()
-    }
-
-    fn wait_for(&self, argv: &[&str]) -> Result<()> {
-        let argv: Vec<Word> = argv.iter().map(|word| Word(word.as_bytes().to_vec())).collect();
-        wait::until(&format!("the request {argv:?}"), wait::STEP, || self.seen().contains(&argv).then_some(()))
-            .with_context(|| format!("{:?}", self.seen()))
-    }
-
-    /// Ends it; a thread that still runs is a defect.
-    fn finish(mut self) -> Result<()> {
-        let client = Client::new(&self.asker.screen)?;
-        client.append(apps::LOCAL_QUEUE, b"{\"argv\":[\"stop the rig\"]}\n")?;
-        ensure!(self.server.take().context("once")?.join().is_ok(), "the stand-in panicked");
-        self.watcher = None;
-        Ok(())
-    }
-}
-
-const STOP: &[u8] = b"stop the rig";
-
-fn status(output: &Output) -> Result<i32> {
-    output.status.code().with_context(|| format!("{output:?}"))
-}
-
-fn cookie(screen: &Screen) -> Result<[u8; 16]> {
-    let authority = std::fs::read(&screen.authority)?;
-    Ok(*authority.last_chunk().context("no cookie")?)
-}
-
-/// An X client that writes whatever it likes.
-struct Client {
-    x: RustConnection,
-    root: Window,
-    utf8: Atom,
-}
-
-impl Client {
-    fn new(screen: &Screen) -> Result<Self> {
-        let number = screen.display.trim_start_matches(':');
-        let stream = UnixStream::connect(format!("/tmp/.X11-unix/X{number}"))?;
-        let (stream, _) = DefaultStream::from_unix_stream(stream)?;
-        let name = b"MIT-MAGIC-COOKIE-1".to_vec();
-        let x = RustConnection::connect_to_stream_with_auth_info(stream, 0, name, cookie(screen)?.to_vec())?;
-        let root = x.setup().roots.first().context("no screen")?.root;
-        let utf8 = x.intern_atom(false, b"UTF8_STRING")?.reply()?.atom;
-        Ok(Self { x, root, utf8 })
-    }
-
-    fn atom(&self, name: &str) -> Result<Atom> {
-        Ok(self.x.intern_atom(false, name.as_bytes())?.reply()?.atom)
-    }
-
-    fn reader(&self) -> Result<Window> {
-        Ok(self.x.get_selection_owner(self.atom(apps::SELECTION)?)?.reply()?.owner)
-    }
-
-    fn append(&self, property: &str, bytes: &[u8]) -> Result<()> {
-        let property = self.atom(property)?;
-        Ok(self.x.change_property8(PropMode::APPEND, self.root, property, self.utf8, bytes)?.check()?)
-    }
-
-    fn window(&self) -> Result<Window> {
-        let window = self.x.generate_id()?;
-        let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        self.x.create_window(0, window, self.root, 0, 0, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &aux)?.check()?;
-        Ok(window)
-    }
-
-    /// Takes the answers that there are.
-    fn answers(&self, window: Window) -> Result<Vec<Answer>> {
-        let answers = self.atom(apps::ANSWERS)?;
-        let value = self.x.get_property(true, window, answers, AtomEnum::ANY, 0, 1 << 20)?.reply()?.value;
-        value.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| Ok(serde_json::from_slice(l)?)).collect()
-    }
-
-    fn is_empty(&self, property: &str) -> Result<bool> {
-        let property = self.atom(property)?;
-        Ok(self.x.get_property(false, self.root, property, AtomEnum::ANY, 0, 0)?.reply()?.type_ == x11rb::NONE)
-    }
-}
-
-fn line(id: &str, words: &[&str], window: Option<Window>, wait: bool) -> Result<Vec<u8>> {
-    let argv = words.iter().map(|word| Word(word.as_bytes().to_vec())).collect();
-    let request = Request { id: id.into(), program: Program { argv, ..Program::default() }, wait, window };
-    let mut line = serde_json::to_vec(&request)?;
-    line.push(b'\n');
-    Ok(line)
-}
+use rig::{Client, Rig, cookie, line, status};
 
 #[test]
 fn a_thousand_requests_of_four_programs_are_each_answered_with_their_own_end() -> Result<()> {
@@ -501,6 +318,21 @@ fn ends_and_refusals_are_told_in_words_and_statuses() -> Result<()> {
 }
 
 #[test]
+fn a_display_that_serves_somebody_else_alone_is_not_waited_for_without_end() -> Result<()> {
+    let rig = Rig::new()?;
+    let client = Client::new(&rig.asker.screen)?;
+    client.x.grab_server()?.check()?;
+    let output = rig.asker.ask(&["true"]).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(124) && stderr.contains("no answer came"), "{output:?}");
+    // The watch waits meanwhile, and then answers what comes.
+    let waiting = rig.asker.ask(&["--wait", "true", "5"]).spawn()?;
+    client.x.ungrab_server()?.check()?;
+    assert_eq!(waiting.wait_with_output()?.status.code(), Some(5));
+    rig.finish()
+}
+
+#[test]
 fn a_display_without_a_client_says_so_at_once() -> Result<()> {
     let lab = Lab::new()?;
     let x = XServer::new(&lab)?;
@@ -551,17 +383,6 @@ fn who_waits_is_told_of_the_sessions_end() -> Result<()> {
         drop(rig);
         Ok(())
     })
-}
-
-impl Rig {
-    /// Ends the watch alone, and then does this with the display still there.
-    fn finish_but(mut self, then: impl FnOnce(Self) -> Result<()>) -> Result<()> {
-        let client = Client::new(&self.asker.screen)?;
-        client.append(apps::LOCAL_QUEUE, b"{\"argv\":[\"stop the rig\"]}\n")?;
-        ensure!(self.server.take().context("once")?.join().is_ok(), "the stand-in panicked");
-        self.watcher = None;
-        then(self)
-    }
 }
 
 /// A session that runs this script before it opens its window, until that can be seen. What the script asks for is in the log.

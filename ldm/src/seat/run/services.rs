@@ -53,12 +53,14 @@ impl Driver {
             }
             (Some(end), Some(user)) => Local::start(&self.orders(*user), end, self.config.log_level),
         };
-        let events = self.events.clone();
+        let (events, directory) = (self.events.clone(), self.directory.base().to_owned());
         self.spawn(Part::Local(id), async move {
             let why = match started {
                 Ok(local) => local.serve(stopped).await,
                 Err(why) => why,
             };
+            // One that was killed has left everything.
+            local_session::sweep(&directory);
             let _ = events.send(Input::Seat(Event::LocalExited(id, why))).await;
         });
     }
