@@ -100,11 +100,49 @@ fn a_session_hears_the_clients_microphone() -> Result<()> {
 }
 
 #[test]
-fn a_session_sees_the_clients_devices_and_alsa_programs_play_too() -> Result<()> {
+fn a_session_sees_and_sets_the_clients_devices_as_a_mixer_does() -> Result<()> {
+    let (mut scene, sound) = scene_with(|sshd| sshd, |seat| seat.set("VOLUME", "35").set("MIC_VOLUME", "15"))?;
+    sound.pactl(&["set-source-mute", "line", "1"])?;
+    scene.log_in()?;
+    // What the administrator set, and not for echoes of speakers.
+    let volumes = || -> Result<[String; 4]> {
+        let [speakers, line, monitor] = [["sink", "speakers"], ["source", "line"], ["source", "speakers.monitor"]]
+            .map(|[kind, name]| pactl(&scene, &[&format!("get-{kind}-volume"), name]));
+        Ok([speakers?, line?, monitor?, pactl(&scene, &["get-source-mute", "line"])?])
+    };
+    let is_set = |volumes: &[String; 4]| {
+        let expected = [" 35%", " 15%", " 100%", "Mute: no"];
+        volumes.iter().zip(expected).all(|(volume, expected)| volume.contains(expected))
+    };
+    wait::until("VOLUME and MIC_VOLUME", wait::STEP, || volumes().ok().filter(is_set))
+        .with_context(|| format!("{:?}", volumes()))?;
+    // All that pavucontrol asks for when it starts, and what it then waits to be told.
+    let all = pactl(&scene, &["list"])?;
+    for name in ["Name: speakers", "Name: mic.monitor", "Name: line", "Client #", "Module #"] {
+        assert!(all.contains(name), "{name} is missing in {all}");
+    }
+    let told = scene.lab.log("told");
+    let mut subscribe = in_session(&scene, "pactl")?;
+    let mut told_by = Program::start("pactl", subscribe.arg("subscribe"), &told)?;
+    let changed = || {
+        sound.pactl(&["set-sink-volume", "speakers", "+1%"]).ok()?;
+        fs::read_to_string(&told).ok()?.contains("'change' on sink").then_some(())
+    };
+    wait::until("a change of the client's to be told", wait::STEP, changed)?;
+    told_by.kill();
+    for args in [["set-sink-volume", "speakers", "70%"], ["set-sink-mute", "speakers", "1"]] {
+        pactl(&scene, &args)?;
+    }
+    assert!(sound.pactl(&["get-sink-volume", "speakers"])?.contains(" 70%"));
+    assert_eq!(sound.pactl(&["get-sink-mute", "speakers"])?, "Mute: yes\n");
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn alsa_programs_of_a_session_play_too() -> Result<()> {
     let (mut scene, sound) = scene()?;
     scene.log_in()?;
-    assert!(pactl(&scene, &["list", "sinks"])?.contains("Name: speakers"));
-    assert!(pactl(&scene, &["list", "sources"])?.contains("Name: mic.monitor"));
     let file = scene.lab.file("alsa.raw");
     sound::write(&file, &sound::tone(1000.0, 1.0))?;
     let recorder = sound.record(&scene.lab, "speakers.monitor")?;
