@@ -27,7 +27,7 @@ use crate::error_log::ErrorLog;
 use crate::processes::Marker;
 use crate::request::{self, note};
 use crate::session_directory::SessionDirectory;
-use crate::{processes, sys};
+use crate::{error_log, processes, sys};
 
 /// A request with its directory and what JSON needs around both.
 const REQUEST: u64 = limits::APP_REQUEST as u64 + 4096;
@@ -280,11 +280,7 @@ fn pass_on(stderr: ChildStderr, log: Option<File>, directory: &SessionDirectory)
 }
 
 fn last_lines(tail: &[u8]) -> Vec<String> {
-    let tail = String::from_utf8_lossy(tail);
-    let lines = tail.lines().rev().map(|line| text::sanitise_line(line, limits::LOG_TAIL_LINE - '…'.len_utf8()));
-    let mut lines: Vec<String> = lines.filter(|line| !line.is_empty()).take(limits::APP_STDERR_LINES).collect();
-    lines.reverse();
-    lines
+    error_log::last_lines(tail, limits::APP_STDERR_LINES, |_| true)
 }
 
 #[cfg(test)]
