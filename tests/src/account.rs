@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -165,7 +165,24 @@ impl Drop for User {
         // A daemon without root keeps its folder for the next one; this user has no next one. Only if it is empty.
         let _ = fs::remove_dir(std::env::temp_dir().join(format!("ldm-{}", self.uid)));
         if let Ok(_lock) = lock() {
+            remove_sessions_of(self.uid);
             remove(&self.name);
+        }
+    }
+}
+
+/// Removes what sessions of this user left where nobody clears up any more: their helpers were killed with them, or a login was
+/// given up. The next user may get the same number.
+pub fn remove_sessions_of(uid: u32) {
+    let entries = fs::read_dir("/tmp").into_iter().flatten().flatten();
+    let is_sessions = |name: &str| {
+        let random = name.strip_prefix("ldm-").map(|rest| rest.trim_end_matches(".sound"));
+        random.is_some_and(|random| random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_sessions)) {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.uid() == uid {
+            let _ = if metadata.is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
     }
 }

@@ -40,6 +40,7 @@ pub fn all() {
     for (name, uid, owner) in account::lab_users() {
         if !is_alive(&owner) {
             kill_all_of(uid);
+            account::remove_sessions_of(uid);
             account::remove(&name);
         }
     }

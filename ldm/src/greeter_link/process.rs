@@ -69,7 +69,7 @@ impl Greeter {
             .account(&self.account)
             .envs(self.environment(display, directory))
             .env("LDM_NOTICE", text)
-            // GTK would start a bus of its own for the display, which outlives everybody.
+            // GTK would start a message bus of its own and leave it behind.
             .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
             .cwd(directory.home())
             .umask(0o077)

@@ -53,7 +53,7 @@ pub(super) struct Mounts {
 }
 
 impl Mounts {
-    /// Mounts what is wanted, each in its own time but no later than [`PATIENCE`]; the outcomes are in the order of `wanted`.
+    /// Mounts what is wanted, all at once and no later than [`PATIENCE`]; the outcomes are in the order of `wanted`.
     pub(super) async fn mount(
         wanted: &[Wanted],
         account: &Account,
@@ -72,19 +72,34 @@ impl Mounts {
             let _ = to_worker.send(FromLocal::Mount { socket: point.socket.clone() }).await;
         }
         let mut outcomes = Vec::new();
-        for (begun, wanted) in begun.into_iter().zip(wanted) {
+        let mut coming = JoinSet::new();
+        for (begun, wanted) in begun.into_iter().zip(wanted.iter().cloned()) {
+            let number = outcomes.len();
             outcomes.push(match begun {
                 Ok(None) => Outcome::There,
                 Err(why) => Outcome::Not(why),
-                Ok(Some(point)) => match tokio::time::timeout_at(until, serve(&point, wanted, account, worker)).await {
-                    Ok(Ok(child)) => {
-                        this.keep(child, point, to_worker);
-                        Outcome::There
-                    }
-                    Ok(Err(why)) => point.give_up(&why),
-                    Err(_) => point.give_up("the server does not answer in time"),
-                },
+                Ok(Some(point)) => {
+                    let (account, unknown) = (account.clone(), format!("{} cannot be mounted", wanted.path.display()));
+                    coming.spawn(async move {
+                        let served = tokio::time::timeout_at(until, serve(&point, &wanted, &account, worker)).await;
+                        let late = |_| Err("the server does not answer in time".to_owned());
+                        (number, point, served.unwrap_or_else(late))
+                    });
+                    Outcome::Not(unknown)
+                }
             });
+        }
+        while let Some(Ok((number, point, served))) = coming.join_next().await {
+            let outcome = match served {
+                Ok(child) => {
+                    this.keep(child, point, to_worker);
+                    Outcome::There
+                }
+                Err(why) => point.give_up(&why),
+            };
+            if let Some(place) = outcomes.get_mut(number) {
+                *place = outcome;
+            }
         }
         (this, outcomes)
     }

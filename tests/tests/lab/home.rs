@@ -203,6 +203,25 @@ fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Re
 }
 
 #[test]
+fn one_that_does_not_come_is_not_waited_for_by_the_others_nor_for_ever() -> Result<()> {
+    let mut home = Home::new()?;
+    let data = home.lab.file("srv/data");
+    fs::create_dir(&data)?;
+    fs::write(data.join("file"), "data\n")?;
+    let mut session = home.start(json!({ "extra_mounts": [data] }))?;
+    let _unserved = session.mount()?;
+    home.serve(&mut session)?;
+    let message = session.message()?;
+    assert!(
+        why_not_mounted(&message)?.contains("home/alice of the server: the server does not answer in time"),
+        "{message}"
+    );
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    session.shell(&format!("test \"$(cat {}/file)\" = data", data.display()))?;
+    home.log_out(session)
+}
+
+#[test]
 fn symbolic_links_are_followed_or_shown_as_is_set() -> Result<()> {
     let mut home = Home::new()?;
     symlink("hello", home.path.join("link"))?;
