@@ -108,12 +108,29 @@ fn a_session_sees_the_clients_devices_and_alsa_programs_play_too() -> Result<()>
     let file = scene.lab.file("alsa.raw");
     sound::write(&file, &sound::tone(1000.0, 1.0))?;
     let recorder = sound.record(&scene.lab, "speakers.monitor")?;
-    let format = ["-q", "-t", "raw", "-f", "S16_LE", "-r", "44100", "-c", "1"];
-    sound::output(in_session(&scene, "aplay")?.args(format).arg(&file))?;
+    // As on a server whose own sound daemon makes itself ALSA's default.
+    let mut aplay = Command::new("unshare");
+    let mount = "mount -t tmpfs tmpfs /etc/alsa/conf.d\n\
+        echo 'pcm.!default { type null }' >/etc/alsa/conf.d/99-pipewire-default.conf\nexec \"$@\"";
+    aplay.args(["--mount", "--propagation=private", "sh", "-ec", mount, "sh"]);
+    let user = in_session(&scene, "aplay")?;
+    aplay
+        .arg(user.get_program())
+        .args(user.get_args())
+        .args(["-q", "-t", "raw", "-f", "S16_LE", "-r", "44100", "-c", "1"]);
+    aplay.arg(&file);
+    aplay.env_clear().envs(user.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    sound::output(&mut aplay)?;
     let heard = recorder.stop_after(40_000)?;
     let start = heard.iter().position(|sample| sample.unsigned_abs() > 500).context("nothing was heard")?;
     let heard = strength(heard.get(start..start + 40_000).unwrap_or_default(), 1000.0);
     assert!(heard > 0.95, "{heard}");
+    // What the user has chosen stays.
+    let own = scene.user.home.join("own.raw");
+    let choice = format!("pcm.!default {{ type file file {} slave.pcm null }}\n", own.display());
+    scene.user.write(".asoundrc", &choice, 0o644)?;
+    sound::output(&mut aplay)?;
+    assert!(own.is_file());
     scene.log_out()?;
     scene.finish()
 }
