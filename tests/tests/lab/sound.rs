@@ -447,6 +447,13 @@ fn programs_of_the_client_have_its_sound_under_the_same_rules() -> Result<()> {
     let stranger = User::new(&lab)?;
     let local = door.join("local/native");
     assert!(sound::output(sound::at(stranger.command("pactl".as_ref()).arg("info"), &local)).is_err());
+    // Nor where all users have one group.
+    let ask = |uid: u32| {
+        let ids = [format!("--reuid={uid}"), format!("--regid={}", guest.uid), "--clear-groups".to_owned()];
+        sound::output(sound::at(program::command("setpriv").args(ids).args(["pactl", "info"]).env("HOME", "/"), &local))
+    };
+    assert!(ask(stranger.uid).is_err());
+    ask(guest.uid)?;
     session.end()?;
     client.wait_until_clean()
 }
