@@ -117,7 +117,7 @@ fn environment(
         set("XAUTHORITY", path.into());
     }
     if let Some(socket) = &orders.sound {
-        match audio::local_access(socket, account.gid) {
+        match audio::local_access(socket, account) {
             Ok(variables) => variables.into_iter().for_each(|(key, value)| drop(set(key, value.into()))),
             Err(error) => tracing::warn!(%error, "programs on this client have no sound"),
         }
