@@ -193,7 +193,8 @@ fn a_program_has_its_users_rights_and_the_environment_that_was_meant() -> Result
     let meta = fs::metadata(seat.client.file(Path::new(&authority)))?;
     assert_eq!((meta.uid(), meta.mode() & 0o777), (seat.guest.uid, 0o600));
     // Where it cannot be, it is at home.
-    session.run(&json!({ "argv": ["sh", "-c", "pwd >\"$HOME/cwd\""], "cwd": "/root" }))?;
+    let end = session.run(&json!({ "argv": ["sh", "-c", "pwd >\"$HOME/cwd\""], "cwd": "/root" }))?;
+    assert!(end.to_string().contains("/root: cannot be entered"), "{end}");
     assert_eq!(text("cwd", &mut session)?, format!("{home}\n"));
     seat.log_out(session)
 }
