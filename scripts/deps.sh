@@ -14,7 +14,7 @@ client=(xvfb xserver-xephyr xserver-xorg-core xserver-xorg-video-dummy x11-utils
 # Sound on both sides, and the user's files for local programs.
 services=(pulseaudio pulseaudio-utils pipewire pipewire-bin pipewire-pulse wireplumber alsa-utils libasound2-plugins
     sshfs fuse3 libnss-systemd xdg-utils libglib2.0-bin)
-system=(passwd util-linux procps iproute2)
+system=(passwd util-linux mount procps iproute2)
 
 wanted=("${build[@]}" "${server[@]}" "${client[@]}" "${services[@]}" "${system[@]}")
 installed=" $(dpkg-query -W -f='${db:Status-Status}:${Package} ' "${wanted[@]}" 2>/dev/null || true)"

@@ -1,23 +1,23 @@
 //! `ldm-bench [--quick] [--out FILE] [WHAT…]`: measures, prints ratios, and keeps the raw numbers in FILE. Each WHAT is one
-//! of `login`, `round-trips`, `window`, `drawing`, `greeter`; without any, all are measured.
+//! of `login`, `round-trips`, `window`, `drawing`, `local`, `sound`, `greeter`; without any, all are measured.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use ldm_benches::peer::{Place, Start};
 use ldm_benches::report::{Machine, Metric, Report};
-use ldm_benches::{drawing, greeter, login};
+use ldm_benches::{drawing, greeter, local, login};
 
-const ALL: [&str; 5] = ["login", "round-trips", "window", "drawing", "greeter"];
+const ALL: [&str; 7] = ["login", "round-trips", "window", "drawing", "local", "sound", "greeter"];
 
 fn main() -> Result<()> {
-    let mut rounds = Rounds { login: 15, slope: 5, window: 11, drawing: 5, greeter: 9 };
+    let mut rounds = Rounds { login: 15, slope: 5, window: 11, drawing: 5, local: 50, sound: 3, greeter: 9 };
     let mut file = PathBuf::from("bench-out/bench.json");
     let mut wanted = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--quick" => rounds = Rounds { login: 3, slope: 1, window: 3, drawing: 1, greeter: 2 },
+            "--quick" => rounds = Rounds { login: 3, slope: 1, window: 3, drawing: 1, local: 10, sound: 1, greeter: 2 },
             "--out" => file = arguments.next().context("--out needs a file")?.into(),
             name if ALL.contains(&name) => wanted.push(argument),
             name => bail!("{name} is none of {ALL:?}"),
@@ -53,6 +53,8 @@ fn measure(what: &str, place: &Place, rounds: &Rounds) -> Result<Vec<Metric>> {
         "round-trips" => login::round_trips(place, rounds.slope)?.into(),
         "window" => vec![login::to_window(place, rounds.window)?],
         "drawing" => drawing::all(place, rounds.drawing)?,
+        "local" => vec![local::to_program(place, rounds.local)?],
+        "sound" => vec![local::sound_round_trip(place, rounds.sound)?],
         _ => greeter::all(place, rounds.greeter)?.into(),
     })
 }
@@ -62,6 +64,8 @@ struct Rounds {
     slope: usize,
     window: usize,
     drawing: usize,
+    local: usize,
+    sound: usize,
     greeter: usize,
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ldm_protocol::Secret;
 use ldm_protocol::greetd::{Request, Response};
+use ldm_tests::daemon::Builder;
+use ldm_tests::sound::SoundDaemon;
 use ldm_tests::xserver::Screen;
 use ldm_tests::{Daemon, Greeter, Lab, Sshd, User, XServer};
 
@@ -151,6 +153,26 @@ impl Ldm {
         if !list {
             builder = builder.set("LDM_FORCE_SESSION", "mark");
         }
+        Self::start(name, place, builder, list)
+    }
+
+    /// A daemon whose sessions may start programs on this machine, which is server and client.
+    pub fn with_local_apps(name: &str, place: &Place) -> Result<Self> {
+        let builder = Daemon::builder(&place.lab).by(&ldm_tests::client::same_machine());
+        Self::with(name, place, builder.set("SOUND", "False").set("LOCAL_APPS", "True"))
+    }
+
+    /// A daemon whose sessions have this sound.
+    pub fn with_sound(name: &str, place: &Place, sound: &SoundDaemon) -> Result<Self> {
+        Self::with(name, place, Daemon::builder(&place.lab).set("SOUND_DAEMON", &sound.socket().to_string_lossy()))
+    }
+
+    fn with(name: &str, place: &Place, builder: Builder<'_>) -> Result<Self> {
+        let builder = builder.on(place.screen()).server(&place.sshd, place.sshd.port())?;
+        Self::start(name, place, builder.set("LDM_LOGLEVEL", "4"), true)
+    }
+
+    fn start(name: &str, place: &Place, builder: Builder<'_>, list: bool) -> Result<Self> {
         let mut daemon = builder.start()?;
         let next = Some(daemon.greeter()?);
         let user = (place.user.name.clone(), place.user.password.clone());

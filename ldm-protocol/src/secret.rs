@@ -1,4 +1,4 @@
-//! [`Secret`]: an answer that is wiped from memory when it is dropped.
+//! [`Secret`]: an answer that is wiped from memory when it is dropped. [`hex`]: cookies in writing, likewise.
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +11,15 @@ use crate::limits;
 /// Not `Clone`, not `Display`, and `Debug` shows only that it is there, so that it cannot reach a log by accident. The
 /// buffer is allocated at its greatest size at once: growth would leave copies behind that nobody wipes.
 pub struct Secret(Zeroizing<String>);
+
+/// Bytes in hexadecimal, in a buffer that is wiped.
+pub fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    // Room for all of it at once: growth would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    text.extend(digits.map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')));
+    text
+}
 
 /// The answer is longer than [`limits::ANSWER`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -90,6 +99,12 @@ mod tests {
     fn debug_never_shows_the_text() {
         let secret = Secret::new("hunter2").unwrap();
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "Secret(..) Some(Secret(..))");
+    }
+
+    #[test]
+    fn hex_has_two_digits_for_each_byte() {
+        assert_eq!(*hex(&[0, 0x0f, 0xa0, 0xff]), "000fa0ff");
+        assert!(hex(&[]).is_empty());
     }
 
     #[test]

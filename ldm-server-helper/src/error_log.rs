@@ -57,7 +57,7 @@ impl ErrorLog {
             .map_err(ToString::to_string)
             .and_then(|open| open.tail(&self.path).map_err(|e| e.to_string()))
         {
-            Ok(tail) => last_lines(&tail),
+            Ok(tail) => last_lines(&tail, limits::LOG_TAIL_LINES, |line| !is_routine(line)),
             Err(error) => vec![text::sanitise_line(&format!("~/.xsession-errors: {error}"), limits::LOG_TAIL_LINE)],
         }
     }
@@ -94,15 +94,11 @@ impl Open {
     }
 }
 
-fn last_lines(tail: &[u8]) -> Vec<String> {
+/// The last lines that count, sanitised; at most `count`.
+pub(crate) fn last_lines(tail: &[u8], count: usize, counts: impl Fn(&str) -> bool) -> Vec<String> {
     let tail = String::from_utf8_lossy(tail);
-    let mut lines: Vec<String> = tail
-        .lines()
-        .rev()
-        .map(|line| text::sanitise_line(line, limits::LOG_TAIL_LINE - '…'.len_utf8()))
-        .filter(|line| !line.is_empty() && !is_routine(line))
-        .take(limits::LOG_TAIL_LINES)
-        .collect();
+    let lines = tail.lines().rev().map(|line| text::sanitise_line(line, limits::LOG_TAIL_LINE - '…'.len_utf8()));
+    let mut lines: Vec<String> = lines.filter(|line| !line.is_empty() && counts(line)).take(count).collect();
     lines.reverse();
     lines
 }

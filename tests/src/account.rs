@@ -109,6 +109,12 @@ impl User {
         Ok(())
     }
 
+    /// Makes it a member of more groups of the server, separated by commas.
+    pub fn join_groups(&self, groups: &str) -> Result<()> {
+        let _lock = lock()?;
+        run(Command::new("usermod").args(["--append", "--groups", groups, &self.name]))
+    }
+
     /// A command that runs as this user on this machine, outside any session.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");

@@ -102,7 +102,7 @@ pub fn at<'a>(command: &'a mut Command, socket: &Path) -> &'a mut Command {
 }
 
 /// A client's sound daemon of a user of its own. Its speakers are the sink `speakers`, and what is played to the sink `mic` is
-/// heard by its microphone, `mic.monitor`.
+/// heard by its microphone, `mic.monitor`. Nothing is ever heard at its source `line`, which like a sound card's is no monitor.
 pub struct SoundDaemon {
     program: Program,
     directory: PathBuf,
@@ -119,7 +119,7 @@ impl SoundDaemon {
         let null = |name: &str| format!("load-module module-null-sink sink_name={name} rate={RATE} channels=1\n");
         let script = format!(
             "load-module module-native-protocol-unix socket={} auth-anonymous=1 auth-cookie-enabled=0\n{}{}\
-             set-default-sink speakers\nset-default-source mic.monitor\n",
+             load-module module-null-source source_name=line\nset-default-sink speakers\nset-default-source mic.monitor\n",
             directory.join("native").display(),
             null("speakers"),
             null("mic")

@@ -1,5 +1,6 @@
 //! The secret that stands before a forwarded port.
 
+use ldm_protocol::secret;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -27,13 +28,7 @@ impl SoundCookie {
 
     /// Hexadecimal, as it goes to the server's helper.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        let mut out = Zeroizing::new(String::with_capacity(COOKIE_LEN * 2));
-        for byte in self.0.iter() {
-            for digit in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        out
+        secret::hex(&self.0)
     }
 
     /// Whether `presented` is this cookie, in a time that depends on its length alone.

@@ -1,8 +1,9 @@
 //! Sound: from a byte stream that comes out of the server to this client's sound daemon.
 //!
-//! [`Sound`] is the daemon as the seat (root) and `ldm login` keep it. [`serve`] runs in the session worker (user `ldm`) and in `ldm login`. The stream is the session's and hostile for as long
-//! as it lasts: [`guard`] reads its frames and lets through what plays, records and adjusts, and nothing that changes what the
-//! daemon is. This module knows nothing of SSH.
+//! [`Sound`] is the daemon as the seat (root) and `ldm login` keep it. [`serve`] runs in the session worker (user `ldm`) and in
+//! `ldm login`, and for local programs in `ldm sound-guard`. The stream is the session's and hostile for as long as it lasts:
+//! [`guard`] reads its frames and lets through what plays, records and adjusts, and nothing that changes what the daemon is.
+//! This module knows nothing of SSH.
 
 mod cookie;
 mod daemon;

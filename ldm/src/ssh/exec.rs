@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ldm_protocol::{limits, text};
+use ldm_protocol::{limits, secret, text};
 use russh::client::Msg;
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -194,10 +194,6 @@ impl AsyncRead for Stdout {
     }
 }
 
-fn hex_digit(value: u8) -> char {
-    char::from_digit(u32::from(value), 16).unwrap_or('0')
-}
-
 /// Sends the requests and waits for their replies, which come in the same order.
 pub(super) async fn run(
     channel: Channel<Msg>,
@@ -214,9 +210,9 @@ pub(super) async fn run(
     let lost = |_| Reason::Lost("the connection ended".to_owned());
     let asked_x11 = x11.is_some();
     if let Some(x11) = x11 {
-        let cookie: String = x11.fake_cookie.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect();
+        let cookie = secret::hex(&x11.fake_cookie);
         inbox.ask_x11(x11.streams);
-        writer.request_x11(true, false, "MIT-MAGIC-COOKIE-1", cookie, x11.screen).await.map_err(lost)?;
+        writer.request_x11(true, false, "MIT-MAGIC-COOKIE-1", cookie.as_str(), x11.screen).await.map_err(lost)?;
     }
     writer.exec(true, command).await.map_err(lost)?;
 

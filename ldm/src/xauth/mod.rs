@@ -7,6 +7,7 @@ mod file;
 
 pub use file::{AuthorityError, Entry, FAMILY_LOCAL, FAMILY_WILD, entries_for, find, parse, read, write};
 
+use ldm_protocol::secret;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -47,13 +48,7 @@ impl Cookie {
 
     /// Hexadecimal, as x11-req and `xauth add` take it.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        let mut out = Zeroizing::new(String::with_capacity(COOKIE_LEN * 2));
-        for byte in self.0.iter() {
-            for digit in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        out
+        secret::hex(&*self.0)
     }
 
     /// The inverse of [`Cookie::to_hex`]; `None` if `text` is not exactly 32 hexadecimal digits.

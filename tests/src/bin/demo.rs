@@ -2,8 +2,8 @@
 //!
 //! A temporary user, a private sshd with PAM and a small desktop play the server. With a DISPLAY the client is a Xephyr
 //! window to log in by hand. Without one it is Xvfb, and a scripted user logs in as people do: first with a mistyped
-//! password; then the session plays a tone on the client's (null) sound card and starts programs on the client. Each step must be seen to happen, is timed, and leaves a picture in OUT. `ldm-demo --sweep` removes what a killed
-//! demo has left.
+//! password; then the session plays a tone on the client's (null) sound card and starts programs on the client. Each step must
+//! be seen to happen, is timed, and leaves a picture in OUT. `ldm-demo --sweep` removes what a killed demo has left.
 #![allow(clippy::print_stdout)]
 
 use std::fs;

@@ -158,6 +158,31 @@ fn files_in_the_way_are_left_alone() -> Result<()> {
 }
 
 #[test]
+fn a_directory_that_was_there_is_as_it_was_and_nobody_elses_is_taken() -> Result<()> {
+    let mut home = Home::new()?;
+    let path = home.path.display().to_string();
+    let look = format!("stat -c %u:%g:%a {path}");
+    home.client.shell(&format!("mkdir -p {path} && chmod 751 {path}"))?;
+    let mut session = home.log_in(json!({}))?;
+    session.shell("test -f hello")?;
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "0:0:751\n");
+    let mut session = home.start(json!({}))?;
+    session.ready_without_home(&home.client)?;
+    // Closed as long as what is written there would be lost.
+    assert_eq!(home.client.shell(&look)?, "0:0:500\n");
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "0:0:751\n");
+    home.client.shell(&format!("chown 65534 {path}"))?;
+    let mut session = home.start(json!({}))?;
+    assert!(why_not_mounted(&session.message()?)?.contains("somebody else's"));
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "65534:0:751\n");
+    Ok(())
+}
+
+#[test]
 fn what_is_mounted_already_is_used() -> Result<()> {
     let home = Home::new()?;
     let path = home.path.display().to_string();
@@ -238,8 +263,9 @@ fn only_the_session_worker_can_serve_files() -> Result<()> {
     let home = Home::new()?;
     let mut session = home.start(json!({ "worker": 65534 }))?;
     let socket = home.client.file(&session.mount()?);
+    // It can put nothing else in its place.
     let folder = fs::metadata(socket.parent().context("no folder")?)?;
-    assert_eq!((folder.uid(), folder.mode() & 0o077), (65534, 0));
+    assert_eq!((folder.uid(), folder.mode() & 0o022), (0, 0));
     assert_eq!((fs::metadata(&socket)?.uid(), fs::metadata(&socket)?.mode() & 0o077), (65534, 0));
     // Root, who can reach it anyway, is not who was asked.
     let mut stream = UnixStream::connect(&socket)?;
@@ -287,6 +313,37 @@ fn what_a_killed_local_session_leaves_goes_with_the_next() -> Result<()> {
     Ok(())
 }
 
+/// [`Scene::log_in`] on a client whose process numbers mean nothing here.
+fn log_in_from_afar(scene: &mut Scene) -> Result<()> {
+    scene.desk().prepare()?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.choose(Some("desk"), &[])?;
+    drop(greeter);
+    scene.desk().wait_until_up()
+}
+
+/// A whole seat on this client, at which nobody hears anything, with greeters and workers of these users.
+fn scene_on(
+    lab: Lab,
+    user: User,
+    (greeters, workers): (User, &User),
+    client: &Client,
+    keys: &[(&str, &str)],
+) -> Result<Scene> {
+    let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
+    let x = XServer::new(&lab)?;
+    let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
+    let words: Vec<&str> = enter.iter().map(String::as_str).collect();
+    let mut daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?.by(&words);
+    daemon = daemon.set("LDM_WORKER_USER", &workers.name).greeter_user(greeters);
+    for (key, value) in [("LOCAL_APPS", "True"), ("SOUND", "False")].iter().chain(keys) {
+        daemon = daemon.set(key, value);
+    }
+    let daemon = daemon.start()?;
+    Ok(Scene { daemon, x, user, sshd, lab })
+}
+
 #[test]
 fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result<()> {
     let lab = Lab::new()?;
@@ -301,25 +358,12 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
         "desk",
         &ask.replace("SCRIPT", script).replace("ltsp-localapps", &lab.bin()?.join("ltsp-localapps").to_string_lossy()),
     )?;
-    let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
-    let x = XServer::new(&lab)?;
-    let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
-    let words: Vec<&str> = enter.iter().map(String::as_str).collect();
-    let daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?.by(&words);
-    let daemon = daemon.set("LDM_WORKER_USER", &worker_user.name).greeter_user(greeter_user);
-    let daemon = daemon.set("LOCAL_APPS", "True").set("SOUND", "False").start()?;
-    let mut scene = Scene { daemon, x, user, sshd, lab };
+    let mut scene = scene_on(lab, user, (greeter_user, &worker_user), &client, &[])?;
     for round in 1..=2 {
         for name in ["answer", "here", "code"] {
             let _ = fs::remove_file(scene.user.home.join(name));
         }
-        scene.desk().prepare()?;
-        let mut greeter = scene.daemon.greeter()?;
-        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
-        greeter.choose(Some("desk"), &[])?;
-        // Its number is the client's, and means nothing here.
-        drop(greeter);
-        scene.desk().wait_until_up()?;
+        log_in_from_afar(&mut scene)?;
         assert_eq!(fs::read_to_string(scene.user.home.join("code"))?, "7\n");
         let name = &scene.user.name;
         let expected = format!("from the server\n{name}\n/run/userdb/{name}.user\nsame\n");
@@ -342,5 +386,50 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
         client.wait_until_clean()?;
         assert_eq!(client.shell(&format!("getent passwd {name}; ls -A {}", scene.lab.file("home").display()))?, "");
     }
+    scene.finish()
+}
+
+#[test]
+fn local_programs_get_what_the_configuration_says_and_end_with_the_worker() -> Result<()> {
+    let lab = Lab::new()?;
+    let user = User::new(&lab)?;
+    let (greeter_user, worker_user) = (User::create(&lab, Kind::System, "")?, User::create(&lab, Kind::System, "")?);
+    let srv = lab.file("srv");
+    let data = srv.join("data");
+    fs::create_dir_all(&data)?;
+    fs::write(data.join("file"), "of everybody\n")?;
+    symlink("file", data.join("link"))?;
+    symlink("hello", user.home.join("link"))?;
+    let client = Client::apart(&lab, &[&user.name])?;
+    // Of the server alone, now that the client has files of its own.
+    user.join_groups("games,tape")?;
+    client.shell(&format!("mount -t tmpfs -o mode=755 tmpfs '{}'", srv.display()))?;
+    let script = format!(
+        "echo from the server >\"$HOME/hello\"
+         ltsp-localapps --wait sh -c '{{ id -nG; cat {0}/link; findmnt -no FSTYPE {0}; test -L \"$HOME/link\" || echo followed; }} \
+            >\"$HOME/answer\"'; echo $? >\"$HOME/codes\"
+         ltsp-localapps --wait true; echo $? >>\"$HOME/codes\"
+         ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'",
+        data.display()
+    );
+    Desk::offer(&lab, "desk", &format!("PATH={}:$PATH\n{script}", lab.bin()?.display()))?;
+    let keys = [
+        ("LOCAL_APPS_WHITELIST", "sh"),
+        ("LOCAL_APPS_GROUPS", "games"),
+        ("LOCAL_APPS_EXTRAMOUNTS", &*data.to_string_lossy()),
+        ("SSH_FOLLOW_SYMLINKS", "True"),
+    ];
+    let mut scene = scene_on(lab, user, (greeter_user, &worker_user), &client, &keys)?;
+    log_in_from_afar(&mut scene)?;
+    let read = |name: &str| fs::read_to_string(scene.user.home.join(name)).context(scene.daemon.log_text());
+    assert_eq!(read("answer")?, format!("{} games\nof everybody\nfuse.sshfs\nfollowed\n", scene.user.name));
+    // The program that is not on the list is not there for this user.
+    assert_eq!(read("codes")?, "0\n126\n");
+    // Nobody is left who could tell the local session to end.
+    let killed = client.shell("pgrep -f '[l]dm worker' | tee /run/killed | xargs kill -9; wc -l </run/killed")?;
+    assert_eq!(killed, "1\n");
+    wait::until("a greeter", wait::STEP, || scene.daemon.has_new_greeter().then_some(()))?;
+    client.wait_until_clean()?;
+    assert_eq!(client.shell("pgrep -c sleep")?, "1\n", "of the client itself alone");
     scene.finish()
 }

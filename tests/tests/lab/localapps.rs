@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use ldm::localapps::Watcher;
 use ldm_protocol::apps::{self, Answer, Event, Refusal, Word};
 use ldm_protocol::limits;
-use ldm_tests::{Desk, Lab, Scene, XServer, wait};
+use ldm_tests::{Desk, Lab, Scene, XServer, client, wait};
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt, PropMode};
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -399,17 +399,6 @@ pub(crate) fn session(scene: &mut Scene, script: &str) -> Result<()> {
         .with_context(|| format!("{}\n{}", scene.desk().last_words(), scene.daemon.log_text()))
 }
 
-/// Words that begin the command line of a daemon where the PAM service of local programs is installed, and nothing else
-/// differs from the server: its users are those of this client.
-pub(crate) fn client() -> [&'static str; 7] {
-    let install = concat!(
-        "d=$(mktemp -d) && mount -t tmpfs tmpfs \"$d\" && cp -rL /etc/pam.d/. \"$d\" && cp ",
-        env!("CARGO_MANIFEST_DIR"),
-        "/../packaging/pam.d/ldm-localapps \"$d\" && mount --move \"$d\" /etc/pam.d && rmdir \"$d\" && exec \"$@\""
-    );
-    ["unshare", "--mount", "--propagation=private", "sh", "-c", install, "sh"]
-}
-
 #[test]
 fn a_session_whose_client_allows_no_local_programs_is_told_so() -> Result<()> {
     let mut scene = Scene::new()?;
@@ -422,7 +411,8 @@ fn a_session_whose_client_allows_no_local_programs_is_told_so() -> Result<()> {
 
 #[test]
 fn a_session_starts_programs_here_and_sees_how_they_end() -> Result<()> {
-    let mut scene = Scene::with(|sshd| sshd, |daemon| Ok(daemon.set("LOCAL_APPS", "True").by(&client())))?;
+    let mut scene =
+        Scene::with(|sshd| sshd, |daemon| Ok(daemon.set("LOCAL_APPS", "True").by(&client::same_machine())))?;
     let script = "cd /tmp
         for n in 0 1 2 7 42 123 124 125 126 127 128 200 255; do
             ltsp-localapps --wait sh -c \"exit $n\"; [ $? = $n ] || echo \"bad: $n\"

@@ -100,20 +100,75 @@ fn a_session_hears_the_clients_microphone() -> Result<()> {
 }
 
 #[test]
-fn a_session_sees_the_clients_devices_and_alsa_programs_play_too() -> Result<()> {
+fn a_session_sees_and_sets_the_clients_devices_as_a_mixer_does() -> Result<()> {
+    let (mut scene, sound) = scene_with(|sshd| sshd, |seat| seat.set("VOLUME", "35").set("MIC_VOLUME", "15"))?;
+    sound.pactl(&["set-source-mute", "line", "1"])?;
+    scene.log_in()?;
+    // What the administrator set, and not for echoes of speakers.
+    let volumes = || -> Result<[String; 4]> {
+        let [speakers, line, monitor] = [["sink", "speakers"], ["source", "line"], ["source", "speakers.monitor"]]
+            .map(|[kind, name]| pactl(&scene, &[&format!("get-{kind}-volume"), name]));
+        Ok([speakers?, line?, monitor?, pactl(&scene, &["get-source-mute", "line"])?])
+    };
+    let is_set = |volumes: &[String; 4]| {
+        let expected = [" 35%", " 15%", " 100%", "Mute: no"];
+        volumes.iter().zip(expected).all(|(volume, expected)| volume.contains(expected))
+    };
+    wait::until("VOLUME and MIC_VOLUME", wait::STEP, || volumes().ok().filter(is_set))
+        .with_context(|| format!("{:?}", volumes()))?;
+    // All that pavucontrol asks for when it starts, and what it then waits to be told.
+    let all = pactl(&scene, &["list"])?;
+    for name in ["Name: speakers", "Name: mic.monitor", "Name: line", "Client #", "Module #"] {
+        assert!(all.contains(name), "{name} is missing in {all}");
+    }
+    let told = scene.lab.log("told");
+    let mut subscribe = in_session(&scene, "pactl")?;
+    let mut told_by = Program::start("pactl", subscribe.arg("subscribe"), &told)?;
+    let changed = || {
+        sound.pactl(&["set-sink-volume", "speakers", "+1%"]).ok()?;
+        fs::read_to_string(&told).ok()?.contains("'change' on sink").then_some(())
+    };
+    wait::until("a change of the client's to be told", wait::STEP, changed)?;
+    told_by.kill();
+    for args in [["set-sink-volume", "speakers", "70%"], ["set-sink-mute", "speakers", "1"]] {
+        pactl(&scene, &args)?;
+    }
+    assert!(sound.pactl(&["get-sink-volume", "speakers"])?.contains(" 70%"));
+    assert_eq!(sound.pactl(&["get-sink-mute", "speakers"])?, "Mute: yes\n");
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn alsa_programs_of_a_session_play_too() -> Result<()> {
     let (mut scene, sound) = scene()?;
     scene.log_in()?;
-    assert!(pactl(&scene, &["list", "sinks"])?.contains("Name: speakers"));
-    assert!(pactl(&scene, &["list", "sources"])?.contains("Name: mic.monitor"));
     let file = scene.lab.file("alsa.raw");
     sound::write(&file, &sound::tone(1000.0, 1.0))?;
     let recorder = sound.record(&scene.lab, "speakers.monitor")?;
-    let format = ["-q", "-t", "raw", "-f", "S16_LE", "-r", "44100", "-c", "1"];
-    sound::output(in_session(&scene, "aplay")?.args(format).arg(&file))?;
+    // As on a server whose own sound daemon makes itself ALSA's default.
+    let mut aplay = Command::new("unshare");
+    let mount = "mount -t tmpfs tmpfs /etc/alsa/conf.d\n\
+        echo 'pcm.!default { type null }' >/etc/alsa/conf.d/99-pipewire-default.conf\nexec \"$@\"";
+    aplay.args(["--mount", "--propagation=private", "sh", "-ec", mount, "sh"]);
+    let user = in_session(&scene, "aplay")?;
+    aplay
+        .arg(user.get_program())
+        .args(user.get_args())
+        .args(["-q", "-t", "raw", "-f", "S16_LE", "-r", "44100", "-c", "1"]);
+    aplay.arg(&file);
+    aplay.env_clear().envs(user.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    sound::output(&mut aplay)?;
     let heard = recorder.stop_after(40_000)?;
     let start = heard.iter().position(|sample| sample.unsigned_abs() > 500).context("nothing was heard")?;
     let heard = strength(heard.get(start..start + 40_000).unwrap_or_default(), 1000.0);
     assert!(heard > 0.95, "{heard}");
+    // What the user has chosen stays.
+    let own = scene.user.home.join("own.raw");
+    let choice = format!("pcm.!default {{ type file file {} slave.pcm null }}\n", own.display());
+    scene.user.write(".asoundrc", &choice, 0o644)?;
+    sound::output(&mut aplay)?;
+    assert!(own.is_file());
     scene.log_out()?;
     scene.finish()
 }
@@ -140,8 +195,8 @@ fn a_session_changes_nothing_about_the_daemon() -> Result<()> {
     for _ in 0..30 {
         assert!(pactl(&scene, &["info"])?.contains("Default Sink: speakers"));
     }
-    let log = scene.daemon.log_text();
-    assert!(log.contains("a sound client was refused LOAD_MODULE"), "{log}");
+    let told = || scene.daemon.log_text().contains("a sound client was refused LOAD_MODULE").then_some(());
+    wait::until("the log to tell of it", wait::STEP, told)?;
     scene.log_out()?;
     scene.finish()
 }
@@ -215,8 +270,9 @@ fn a_server_without_sockets_gives_a_port_that_asks_for_a_cookie() -> Result<()> 
     let stranger = User::new(&scene.lab)?;
     let output = stranger.command("pactl".as_ref()).arg("info").env("PULSE_SERVER", &server).output()?;
     assert!(!output.status.success(), "a stranger without the cookie gets in");
-    let log = scene.daemon.log_text();
-    assert!(log.contains("it showed a wrong cookie"), "{log}");
+    // It is the worker's, and comes through the daemon.
+    let told = || scene.daemon.log_text().contains("it showed a wrong cookie").then_some(());
+    wait::until("the log to tell of it", wait::STEP, told)?;
     scene.log_out()?;
     scene.finish()
 }
@@ -432,6 +488,13 @@ fn programs_of_the_client_have_its_sound_under_the_same_rules() -> Result<()> {
     let stranger = User::new(&lab)?;
     let local = door.join("local/native");
     assert!(sound::output(sound::at(stranger.command("pactl".as_ref()).arg("info"), &local)).is_err());
+    // Nor where all users have one group.
+    let ask = |uid: u32| {
+        let ids = [format!("--reuid={uid}"), format!("--regid={}", guest.uid), "--clear-groups".to_owned()];
+        sound::output(sound::at(program::command("setpriv").args(ids).args(["pactl", "info"]).env("HOME", "/"), &local))
+    };
+    assert!(ask(stranger.uid).is_err());
+    ask(guest.uid)?;
     session.end()?;
     client.wait_until_clean()
 }
