@@ -200,14 +200,14 @@ fn what_is_mounted_already_is_used() -> Result<()> {
 fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Result<()> {
     let mut home = Home::new()?;
     let srv = home.lab.file("srv");
-    for name in ["data", "a b"] {
+    for name in ["data", "a b,suid\\x"] {
         fs::create_dir(srv.join(name))?;
         fs::write(srv.join(name).join("file"), format!("{name}\n"))?;
     }
     fs::write(home.lab.file("outside"), "outside\n")?;
     symlink(home.lab.file("outside"), srv.join("data/link"))?;
     symlink("hello", home.path.join("link"))?;
-    let extra = ["data", "missing", "a b"].map(|name| srv.join(name));
+    let extra = ["data", "missing", "a b,suid\\x"].map(|name| srv.join(name));
     let mut session = home.start(json!({ "extra_mounts": extra }))?;
     for _ in 0..4 {
         home.serve(&mut session)?;
@@ -216,7 +216,9 @@ fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Re
     assert!(why_not_mounted(&message)?.contains("srv/missing"), "{message}");
     session.ready()?.map_err(anyhow::Error::msg)?;
     let srv = srv.display();
-    session.shell(&format!("test \"$(cat {srv}/data/file)\" = data && test \"$(cat '{srv}/a b/file')\" = 'a b'"))?;
+    session.shell(&format!(
+        "test \"$(cat {srv}/data/file)\" = data && test \"$(cat '{srv}/a b,suid\\x/file')\" = 'a b,suid\\x'"
+    ))?;
     // Followed there, shown in the home.
     session
         .shell(&format!("test ! -L {srv}/data/link && test \"$(cat {srv}/data/link)\" = outside && test -L link"))?;
@@ -294,20 +296,12 @@ fn what_a_killed_local_session_leaves_goes_with_the_next() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result<()> {
-    let lab = Lab::new()?;
+/// A daemon with `ask` as its desktop's work, on a client that does not know the user; its worker's user.
+fn at_a_client(lab: Lab, ask: &str) -> Result<(Client, Scene, User)> {
     let user = User::new(&lab)?;
     let (greeter_user, worker_user) = (User::create(&lab, Kind::System, "")?, User::create(&lab, Kind::System, "")?);
     let client = Client::apart(&lab, &[&user.name])?;
-    let script = "cat \"$HOME/hello\"; id -un; ls /run/userdb/$USER.user; test ! -e \"$HOME/end\" || echo same; echo written >\"$HOME/here\"; exit 7";
-    let ask = "echo from the server >\"$HOME/hello\"; ltsp-localapps --wait sh -c '{ SCRIPT; } >\"$HOME/answer\"'; echo $? >\"$HOME/code\"\n\
-               ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'";
-    Desk::offer(
-        &lab,
-        "desk",
-        &ask.replace("SCRIPT", script).replace("ltsp-localapps", &lab.bin()?.join("ltsp-localapps").to_string_lossy()),
-    )?;
+    Desk::offer(&lab, "desk", &ask.replace("ltsp-localapps", &lab.bin()?.join("ltsp-localapps").to_string_lossy()))?;
     let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
     let x = XServer::new(&lab)?;
     let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
@@ -315,7 +309,15 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
     let daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?.by(&words);
     let daemon = daemon.set("LDM_WORKER_USER", &worker_user.name).greeter_user(greeter_user);
     let daemon = daemon.set("LOCAL_APPS", "True").set("SOUND", "False").start()?;
-    let mut scene = Scene { daemon, x, user, sshd, lab };
+    Ok((client, Scene { daemon, x, user, sshd, lab }, worker_user))
+}
+
+#[test]
+fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result<()> {
+    let script = "cat \"$HOME/hello\"; id -un; ls /run/userdb/$USER.user; test ! -e \"$HOME/end\" || echo same; echo written >\"$HOME/here\"; exit 7";
+    let ask = "echo from the server >\"$HOME/hello\"; ltsp-localapps --wait sh -c '{ SCRIPT; } >\"$HOME/answer\"'; echo $? >\"$HOME/code\"\n\
+               ltsp-localapps sh -c 'setsid sleep 1000 & sleep 1000'";
+    let (client, mut scene, _worker_user) = at_a_client(Lab::new()?, &ask.replace("SCRIPT", script))?;
     for round in 1..=2 {
         for name in ["answer", "here", "code"] {
             let _ = fs::remove_file(scene.user.home.join(name));
@@ -350,4 +352,40 @@ fn a_session_starts_programs_on_a_client_that_does_not_know_its_user() -> Result
         assert_eq!(client.shell(&format!("getent passwd {name}; ls -A {}", scene.lab.file("home").display()))?, "");
     }
     scene.finish()
+}
+
+#[test]
+fn whatever_is_killed_the_next_login_works_and_nothing_is_left() -> Result<()> {
+    let ask = "ltsp-localapps sh -c 'echo >\"$HOME/runs\"; setsid sleep 1000 & sleep 1000'";
+    let (client, mut scene, _worker_user) = at_a_client(Lab::new()?, ask)?;
+    for victim in ["", "sshfs -f", "ssh: ldm worker", "ldm local-session", "ldm --config"] {
+        let runs = scene.user.home.join("runs");
+        let _ = fs::remove_file(&runs);
+        scene.desk().prepare()?;
+        let mut greeter = scene.daemon.greeter()?;
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        greeter.choose(Some("desk"), &[])?;
+        drop(greeter);
+        scene.desk().wait_until_up()?;
+        wait::until("the program", wait::STEP, || runs.exists().then_some(()))?;
+        // The shell's own command line must not match.
+        if victim.is_empty() {
+            scene.log_out()?;
+            // What ends as it should is nothing to warn of.
+            let log = scene.daemon.log_text();
+            let odd = |line: &&str| line.contains("WARN") && !line.contains("as soon as it had started");
+            assert_eq!(log.lines().find(odd), None);
+        } else {
+            let killed = client.shell(&format!("pkill -KILL -c -f '[{}]{}'", &victim[..1], &victim[1..]))?;
+            assert_eq!(killed, "1\n", "{victim}");
+        }
+        if matches!(victim, "sshfs -f" | "ldm local-session") {
+            scene.log_out()?;
+        }
+        if victim != "ldm --config" {
+            wait::until("a greeter", wait::STEP, || scene.daemon.has_new_greeter().then_some(()))?;
+        }
+        client.wait_until_clean()?;
+    }
+    Ok(())
 }
