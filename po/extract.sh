@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes po/ldm.pot from the files in po/POTFILES.in; with --check, only says whether it is up to date.
+# Makes po/ldm.pot from the files in po/POTFILES.in, and takes what is new into the catalogues; with --check, only says
+# whether they are up to date.
 #
 # This xgettext knows no Rust, but the calls it looks for are the same in C. The sentences of FailureKind::message stand
 # without a call: they are taken from a copy in which every other line is blank, so that the line numbers stay right.
@@ -33,3 +34,12 @@ if [ "${1-}" = --check ]; then
 else
     mv "$work/ldm.pot" "$out"
 fi
+
+for catalogue in po/*.po; do
+    msgmerge --quiet --no-fuzzy-matching --no-wrap --add-location=file --output-file="$work/new.po" "$catalogue" "$out"
+    if [ "${1-}" = --check ]; then
+        cmp -s "$work/new.po" "$catalogue" || { echo "$catalogue is behind $out: run po/extract.sh" >&2; exit 1; }
+    else
+        mv "$work/new.po" "$catalogue"
+    fi
+done

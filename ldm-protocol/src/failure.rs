@@ -85,12 +85,15 @@ impl FailureKind {
                 "The server {server} does not speak a protocol that is known here. Ask the administrator."
             }
             Self::HostKeyUnknown => {
+                // Translators: the key is the server's SSH host key; {detail} is its fingerprint.
                 "The server {server} is not known here, so nothing was sent to it. Ask the administrator to add its key: {detail}"
             }
             Self::HostKeyChanged => {
+                // Translators: {detail} is the fingerprint of the SSH host key.
                 "The key of the server {server} has changed, so nothing was sent to it. Do not log in; ask the administrator about the key {detail}"
             }
             Self::HostKeyRevoked => {
+                // Translators: {detail} is the fingerprint of the SSH host key.
                 "The key of the server {server} has been revoked, so nothing was sent to it. Ask the administrator about the key {detail}"
             }
             Self::NoMethod => "The server {server} offers no way to log in from here. Ask the administrator.",
@@ -104,6 +107,7 @@ impl FailureKind {
             Self::NoSession => "The server {server} does not let you start a session. Ask the administrator.",
             Self::SessionGone => "The session “{session}” is not offered by the server {server}. Choose another one.",
             Self::SessionFailed => "The session could not be started: {detail}",
+            // Translators: {detail} is what the session's programs wrote last, perhaps in several lines.
             Self::SessionTooShort => "The session ended as soon as it had started. Its last words were: {detail}",
             Self::SessionLost => {
                 "The session was ended on the server {server} without a word. Log in again; if it happens again, tell the administrator: {detail}"
@@ -112,8 +116,10 @@ impl FailureKind {
                 "The connection to the server {server} was lost, and the session has ended. Log in again."
             }
             Self::DisplayLost => "The display had to be restarted, and the session has ended. Log in again.",
+            // Translators: {detail} is a technical reason in English, here and in what follows.
             Self::NoSound => "This session has no sound. Ask the administrator: {detail}",
             Self::NoLocalApps => {
+                // Translators: this computer is the one the user sits at; the session runs on the server.
                 "Programs on this computer cannot be started from this session. Ask the administrator: {detail}"
             }
             Self::NoHome => {

@@ -4,7 +4,7 @@
 //! It is made in the user's runtime directory where there is a private one, else in `/tmp`, always with mkdir(2) and never
 //! where something is already, so nobody can have prepared it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use ldm_protocol::helper::is_plain_path;
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use std::os::fd::AsRawFd;
 
@@ -42,6 +43,8 @@ const SETTLED: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
+    /// systemd-tmpfiles(8) takes what is old out of `/tmp`, but not what is locked: sessions may last for weeks.
+    lock: Option<Flock<File>>,
 }
 
 impl Directory {
@@ -59,9 +62,11 @@ impl Directory {
             return Err(io::Error::other("others may write to the directory above it"));
         }
         DirBuilder::new().mode(0o700).create(&path)?;
-        let directory = Self { path };
+        let mut directory = Self { path, lock: None };
         // Whatever the umask took away.
         fs::set_permissions(&directory.path, fs::Permissions::from_mode(0o700))?;
+        // Some file systems have no locks.
+        directory.lock = Flock::lock(File::open(&directory.path)?, FlockArg::LockSharedNonblock).ok();
         directory.write(TOKEN, marker.as_str().as_bytes())?;
         Ok(directory)
     }
@@ -196,6 +201,8 @@ mod tests {
         let token = path.join(TOKEN);
         assert_eq!(token.metadata().unwrap().mode() & 0o7777, 0o600);
         assert_eq!(fs::read_to_string(token).unwrap(), marker.as_str());
+        // As systemd-tmpfiles tries before it looks for old files.
+        Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusiveNonblock).unwrap_err();
         fs::create_dir_all(path.join("share/icons")).unwrap();
         symlink("/etc", path.join("link")).unwrap();
         drop(directory);

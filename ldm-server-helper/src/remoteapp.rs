@@ -90,6 +90,9 @@ fn check(program: &Program) -> Result<(), &'static str> {
     let bytes: usize = program.argv.iter().map(|word| word.0.len() + 1).sum();
     let has_nul = program.argv.iter().chain(&program.cwd).any(|word| word.0.contains(&0));
     let values = program.env.values().all(|value| !value.contains('\0') && value.len() <= limits::APP_VARIABLE);
+    if program.cwd.as_ref().is_some_and(|cwd| cwd.0.first() != Some(&b'/')) {
+        return Err("the working directory is no absolute path");
+    }
     match &program.argv[..] {
         [] => Err("no program is named"),
         [word, ..] if word.0.is_empty() => Err("no program is named"),
@@ -172,16 +175,19 @@ impl Running {
         }
         let home = environment.get(OsStr::new("HOME")).map_or_else(|| PathBuf::from("/"), PathBuf::from);
         let asked = program.cwd.as_ref().filter(|_| !program.open);
-        let cwd = asked.map_or_else(|| home.clone(), |cwd| OsString::from_vec(cwd.0.clone()).into());
-        if !cwd.is_absolute() || !cwd.is_dir() {
-            return Err(failed(cwd.display(), "there is no such directory on the server"));
+        let asked = asked.map(|cwd| PathBuf::from(OsString::from_vec(cwd.0.clone())));
+        let can_enter = |dir: &Path| dir.is_dir() && access(dir, AccessFlags::X_OK).is_ok();
+        if let Some(dir) = asked.as_deref().filter(|dir| !can_enter(dir)) {
+            // The client has others.
+            note(&format!("{}: cannot be entered; the program starts at home", dir.display()));
         }
-        access(&cwd, AccessFlags::X_OK).map_err(|e| failed(cwd.display(), e.desc()))?;
         let opener = program.open.then(|| OsString::from(OPENER));
         let words = opener.into_iter().chain(program.argv.iter().map(|word| OsString::from_vec(word.0.clone())));
         let words: Vec<OsString> = words.collect();
         let (name, arguments) = words.split_first().ok_or_else(|| bad("no program is named"))?;
-        let path = find(name, &cwd, &environment)?;
+        // `./x` is what is in the directory that was asked for, and nothing else.
+        let path = find(name, asked.as_ref().unwrap_or(&home), &environment)?;
+        let cwd = asked.into_iter().chain([home.clone()]).find(|dir| can_enter(dir)).unwrap_or_else(|| "/".into());
 
         let signals = child_signal().map_err(|e| failed("signals", e))?;
         let log = ErrorLog::open(&home);
@@ -236,10 +242,12 @@ impl Running {
         }
     }
 
-    /// Reads what is there of standard error, which is closed when no more can come.
+    /// Reads what is there of standard error, which is closed when no more can come. Once the program has ended, no more than a
+    /// pipe holds (pipe(7)) is from it; what it left running may write without end.
     fn drain(&mut self) {
         let mut buffer = [0; 4096];
-        while let Some(stderr) = &mut self.stderr {
+        for _ in 0..16 {
+            let Some(stderr) = &mut self.stderr else { return };
             match stderr.read(&mut buffer) {
                 Ok(0) => self.stderr = None,
                 Ok(n) => {

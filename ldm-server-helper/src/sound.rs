@@ -16,11 +16,30 @@ use crate::sys;
 /// and would pass descriptors of memory over it, which do not reach the client.
 const CLIENT_CONF: &str = "autospawn = no\nenable-shm = no\nenable-memfd = no\n";
 
-/// ALSA's own settings, which read the system's and the user's in turn.
+/// ALSA's own settings.
 const ALSA: &str = "/usr/share/alsa/alsa.conf";
 
-/// ALSA's default is the sound daemon. The user's `~/.asoundrc` still comes after it.
-const ALSA_CONF: &str = "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default { type pulse }\n";
+/// What a session's ALSA programs read after that, in place of what it names itself (`@hooks`): the same files, with
+/// [`ALSA_DEFAULT`] behind the system's, which may make a sound daemon of the server the default (`pipewire-alsa` does), and
+/// before the user's own.
+const ALSA_CONF: &str = r#"</usr/share/alsa/alsa.conf>
+!@hooks [ {
+    func load
+    files [
+        "/var/lib/alsa/conf.d"
+        "/usr/etc/alsa/conf.d"
+        "/etc/alsa/conf.d"
+        "/etc/asound.conf|||/usr/etc/asound.conf"
+        "DEFAULT"
+        "~/.asoundrc"
+        { @func concat strings [ { @func getenv vars [ XDG_CONFIG_HOME ] default "~/.config" } "/alsa/asoundrc" ] }
+    ]
+    errors false
+} ]
+"#;
+
+/// ALSA's default is the session's sound.
+const ALSA_DEFAULT: &str = "pcm.!default { type pulse }\nctl.!default { type pulse }\n";
 
 /// ALSA's plugin for that, in a directory `alsa-lib` of the system's libraries.
 const ALSA_PLUGIN: &str = "alsa-lib/libasound_module_pcm_pulse.so";
@@ -89,7 +108,8 @@ pub fn set_up(sound: &Sound, directory: &Directory) -> Result<Vec<Setting>, Soun
     settings.push(("PULSE_CLIENTCONFIG", Some(text(&config))));
     settings.push(("LTSP_ALSA_DEFAULT", Some("pulse".to_owned())));
     if has_alsa_plugin() {
-        let config = directory.write("asound.conf", ALSA_CONF.as_bytes())?;
+        let default = text(&directory.write("asound-default.conf", ALSA_DEFAULT.as_bytes())?);
+        let config = directory.write("asound.conf", ALSA_CONF.replace("DEFAULT", &default).as_bytes())?;
         settings.push(("ALSA_CONFIG_PATH", Some(text(&config))));
     }
     Ok(settings)

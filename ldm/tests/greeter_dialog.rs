@@ -61,7 +61,12 @@ impl Lab {
         let path = dir.path().join("greetd.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ldm-greeter"));
-        command.args(args).env("DISPLAY", &display).env("GREETD_SOCK", &path).env_remove("LDM_THEME");
+        command
+            .args(args)
+            .env("DISPLAY", &display)
+            .env("GREETD_SOCK", &path)
+            .env("LC_ALL", "C")
+            .env_remove("LDM_THEME");
         if let Some(theme) = theme(&dir) {
             command.args(["--theme", &theme]);
         }

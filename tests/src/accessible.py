@@ -1,4 +1,5 @@
-# Prints what assistive programs see of the greeter: one line a widget, its role, its name and its text, tab-separated.
+# Prints what assistive programs see of the greeter: one line a widget, its role, its name, its text, whether it has the
+# keyboard, and its left edge in the window, tab-separated.
 import pyatspi
 
 
@@ -12,7 +13,11 @@ def walk(widget):
     except NotImplementedError:
         text = ""
     focused = "focused" if widget.getState().contains(pyatspi.STATE_FOCUSED) else ""
-    fields = [widget.getRoleName(), widget.name, text, focused]
+    try:
+        left = str(widget.queryComponent().getExtents(pyatspi.WINDOW_COORDS).x)
+    except NotImplementedError:
+        left = "0"
+    fields = [widget.getRoleName(), widget.name, text, focused, left]
     print("\t".join(field.replace("\t", " ").replace("\n", " ") for field in fields))
     for index in range(widget.childCount):
         walk(widget.getChildAtIndex(index))
@@ -21,4 +26,4 @@ def walk(widget):
 try:
     walk(pyatspi.Registry.getDesktop(0))
 except Exception as error:  # A window that goes while it is read.
-    print("gone\t%s\t\t" % type(error).__name__)
+    print("gone\t%s\t\t\t0" % type(error).__name__)

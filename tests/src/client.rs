@@ -206,7 +206,7 @@ impl LocalSession {
         let mut orders = json!({
             "user": record, "display": ":99", "cookie": null, "allowed": [], "groups": ["audio", "video"],
             "extra_mounts": [], "follow_symlinks": null, "open": [], "language": "C.UTF-8", "sound": null, "vt": null,
-            "directory": "/run/ldm", "worker": 0,
+            "directory": "/run/ldm", "worker": 0, "login": record.get("name"),
         });
         if let (Some(orders), Value::Object(more)) = (orders.as_object_mut(), more) {
             orders.extend(more);

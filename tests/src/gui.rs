@@ -32,6 +32,8 @@ pub struct Widget {
     pub text: String,
     /// Whether it has the keyboard.
     pub focused: bool,
+    /// Its left edge in the window, in pixels.
+    pub x: i32,
 }
 
 impl Reader {
@@ -91,6 +93,7 @@ impl Reader {
                 name: fields.next()?,
                 text: fields.next()?,
                 focused: fields.next()? == "focused",
+                x: fields.next()?.parse().ok()?,
             })
         };
         text.lines().filter_map(widget).collect()

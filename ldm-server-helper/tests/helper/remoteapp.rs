@@ -78,6 +78,7 @@ fn statuses_and_signals_are_told() {
         ("exit 255", ended(255, None, &[])),
         ("kill -KILL $$", ended(137, Some(9), &[])),
         ("exec 2>&-; exit 3", ended(3, None, &[])),
+        ("yes y >&2 & sleep 0.2; exit 5", ended(5, None, &["y"; 10])),
         ("exec 2>&-; sleep 0.2; exit 4", ended(4, None, &[])),
     ] {
         let events = events(start(&server, &directory, program(&["sh", "-c", script])));
@@ -97,11 +98,11 @@ fn what_cannot_be_started_is_refused() {
         assert_eq!(refusal(&asked(other, program(&["true"]))).0, Refusal::Off, "{other}");
     }
     assert_eq!(refusal(&asked(&directory, program(&[]))).0, Refusal::BadRequest);
-    let away = Program { cwd: Some(Word(b"/no/such".to_vec())), ..program(&["true"]) };
-    assert_eq!(
-        refusal(&asked(&directory, away)),
-        (Refusal::Failed, "/no/such: there is no such directory on the server")
-    );
+    let away = |cwd: &str, word| Program { cwd: Some(Word(cwd.into())), ..program(&[word]) };
+    // The client has directories that the server has not, but no other program is run for that.
+    assert_eq!(asked(&directory, away("/no/such", "true")), [Event::Started, ended(0, None, &[])]);
+    assert_eq!(refusal(&asked(&directory, away("/no/such", "./true"))), (Refusal::NotFound, "./true"));
+    assert_eq!(refusal(&asked(&directory, away("tmp", "true"))).0, Refusal::BadRequest);
     for open in [&["-x"][..], &["relative"], &["/a", "/b"]] {
         let asked = asked(&directory, Program { open: true, ..program(open) });
         assert_eq!(refusal(&asked).0, Refusal::BadRequest, "{open:?}");

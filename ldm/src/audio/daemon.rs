@@ -108,16 +108,23 @@ pub fn local_socket(socket: &Path) -> PathBuf {
     socket.with_file_name("local").join("native")
 }
 
+/// The file beside it with the number of the user whose programs these are: many users may share a group.
+pub(super) fn local_user(local: &Path) -> Option<PathBuf> {
+    Some(local.parent()?.with_file_name("local-user"))
+}
+
 /// Lets programs of one user of this client into the sound at [`Sound::socket`], and tells what variables they need.
 ///
-/// `gid` is their primary group, whose members are let in. They go through the guard like sessions, so that they cannot make
-/// the daemon load modules either. Needs [`Settings::local`]. Call it as the user that prepared the sound.
-pub fn local_access(socket: &Path, gid: u32) -> io::Result<Vec<(&'static str, String)>> {
+/// They go through the guard like sessions, so that they cannot make the daemon load modules either. Needs
+/// [`Settings::local`]. Call it as the user that prepared the sound.
+pub fn local_access(socket: &Path, account: &Account) -> io::Result<Vec<(&'static str, String)>> {
     let local = local_socket(socket);
     if sys::is_root()
-        && let Some(dir) = local.parent()
+        && let (Some(dir), Some(user)) = (local.parent(), local_user(&local))
     {
-        std::os::unix::fs::lchown(dir, None, Some(gid))?;
+        fs::write(&user, account.uid.to_string())?;
+        sys::set_mode(&user, 0o644)?;
+        std::os::unix::fs::lchown(dir, None, Some(account.gid))?;
         sys::set_mode(dir, 0o710)?;
     }
     Ok(vec![("PULSE_SERVER", format!("unix:{}", local.display()))])

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use super::{Endpoint, serve};
+use super::{Endpoint, daemon, serve};
 use crate::sys;
 
 /// Programs at once; PulseAudio itself takes 64 clients.
 const CLIENTS: usize = 64;
 
-/// Listens at `listen`, in a directory that says who may come, until it is ended.
+/// Listens at `listen` until it is ended. Its directory says who may come, and the file beside that who of them may enter.
 pub fn run(daemon: PathBuf, listen: &Path, microphone: bool) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let endpoint = Arc::new(Endpoint { socket: daemon, microphone, cookie: None });
@@ -38,6 +38,9 @@ async fn accept(listen: &Path, endpoint: &Arc<Endpoint>) -> io::Result<()> {
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         let (stream, _) = listener.accept().await?;
+        if !may_enter(&stream, listen) {
+            continue;
+        }
         let endpoint = Arc::clone(endpoint);
         tokio::spawn(async move {
             if let Err(error) = serve(stream, &endpoint).await {
@@ -46,4 +49,15 @@ async fn accept(listen: &Path, endpoint: &Arc<Endpoint>) -> io::Result<()> {
             drop(place);
         });
     }
+}
+
+/// Root may, who can do anything to the daemon anyway, and the user of the local session.
+fn may_enter(stream: &UnixStream, listen: &Path) -> bool {
+    let Ok(uid) = stream.peer_cred().map(|peer| peer.uid()) else { return false };
+    let user = daemon::local_user(listen).and_then(|path| std::fs::read_to_string(path).ok());
+    let may = uid == 0 || user.is_some_and(|user| user == uid.to_string());
+    if !may {
+        tracing::info!(uid, "another user of this client wanted to have the session's sound");
+    }
+    may
 }

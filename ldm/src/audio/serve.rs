@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use super::Endpoint;
@@ -50,19 +50,23 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(stream: S, endpoint
     }
     let (mut from_daemon, mut to_daemon) = connect(&endpoint.socket).await?.into_split();
     let (answer, answers) = mpsc::channel(ANSWERS);
+    // Held while something is written to the client. Who does not read gets no more questions through: daemons keep answers
+    // without end. It is fair, so that recording and playing take turns on a slow network.
+    let turn = Mutex::new(());
     let requests = async {
         loop {
             to_daemon.write_all(&client.onward).await?;
             if !client.back.is_empty() && answer.send(std::mem::take(&mut client.back)).await.is_err() {
                 return Ok(());
             }
+            drop(turn.lock().await);
             if !client.read(&mut from_client).await? {
                 // The daemon may have something left to say.
                 return to_daemon.shutdown().await;
             }
         }
     };
-    let replies = replies(&mut from_daemon, &mut to_client, answers);
+    let replies = replies(&mut from_daemon, &mut to_client, answers, &turn);
     tokio::pin!(requests, replies);
     tokio::select! {
         result = &mut replies => result,
@@ -135,6 +139,7 @@ async fn replies(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut answers: mpsc::Receiver<Vec<u8>>,
+    turn: &Mutex<()>,
 ) -> io::Result<()> {
     let mut frames = Replies::default();
     let mut buffer = vec![0; SIZE];
@@ -142,6 +147,7 @@ async fn replies(
     loop {
         let read = tokio::select! {
             Some(answer) = answers.recv(), if frames.between_frames() => {
+                let _turn = turn.lock().await;
                 to.write_all(&answer).await?;
                 // Also what lies between us and the network: the client waits for it.
                 to.flush().await?;
@@ -165,6 +171,7 @@ async fn replies(
                 out.extend_from_slice(&answer);
             }
         }
+        let _turn = turn.lock().await;
         to.write_all(&out).await?;
     }
 }

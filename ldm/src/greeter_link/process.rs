@@ -7,14 +7,14 @@ use ldm_protocol::Failure;
 
 use super::Directory;
 use crate::pam;
-use crate::sys::{Account, Child, Output, Spawn, SpawnError};
+use crate::sys::{Account, Child, Output, Spawn, SpawnError, has_locale};
 
 /// Our own greeter.
 const OURS: &str = "ldm-greeter";
 /// Where programs are found, whatever our own environment says.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What the greeter's own language and clock depend on.
-const LOCALE: &[&str] = &["LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LC_TIME", "LC_CTYPE", "TZ"];
+/// What the greeter's own language and the way it writes the time depend on.
+const LOCALE: &[&str] = &["LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LC_TIME", "LC_CTYPE"];
 
 /// The greeter could not be started. Correct `LDM_GREETER`, or install the program.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub struct Greeter {
     pub account: Account,
     /// `LDM_THEME`.
     pub theme: Option<String>,
-    /// Language where our own environment names none.
+    /// Its locale; without one, our own environment's.
     pub language: Option<String>,
     /// Virtual terminal of the display, if it is known.
     pub vt: Option<u8>,
@@ -81,12 +81,11 @@ impl Greeter {
     fn environment(&self, display: &str, directory: &Directory) -> Vec<(OsString, OsString)> {
         let mut env: Vec<(OsString, OsString)> = Vec::new();
         let mut set = |key: &str, value: &std::ffi::OsStr| env.push((key.into(), value.to_owned()));
-        let language = self.language.as_deref().unwrap_or("C.UTF-8");
-        set("LANG", language.as_ref());
-        for key in LOCALE {
-            if let Some(value) = std::env::var_os(key) {
-                set(key, &value);
-            }
+        for (key, value) in locale(self.language.as_deref(), |key| std::env::var_os(key), has_locale) {
+            set(key, &value);
+        }
+        if let Some(zone) = std::env::var_os("TZ") {
+            set("TZ", &zone);
         }
         let mut path = OsString::from(PATH);
         if let Some(dir) = own_directory() {
@@ -118,6 +117,38 @@ impl Greeter {
     }
 }
 
+/// The variables for the language that is `wanted`, else for the one our environment (`get`) names. An empty one keeps away
+/// what PAM would set.
+///
+/// A thin client's image often `has` no locale but C.UTF-8. gettext then still finds the catalogues by `LANGUAGE`, which it
+/// does not read in the C locale that an unknown name would end in.
+fn locale(
+    wanted: Option<&str>,
+    get: impl Fn(&str) -> Option<OsString>,
+    has: impl Fn(&str) -> bool,
+) -> Vec<(&'static str, OsString)> {
+    let get = |key: &str| get(key).filter(|value| !value.is_empty());
+    let named = match wanted {
+        Some(wanted) => Some(wanted.into()),
+        None => get("LC_ALL").or_else(|| get("LC_MESSAGES")).or_else(|| get("LANG")),
+    };
+    let translations = get("LANGUAGE").filter(|_| wanted.is_none());
+    let Some(named) = named else { return vec![("LANG", "C.UTF-8".into())] };
+    if !has(wanted.unwrap_or_default()) {
+        return vec![
+            ("LANG", "C.UTF-8".into()),
+            ("LC_ALL", "C.UTF-8".into()),
+            ("LANGUAGE", translations.unwrap_or(named)),
+        ];
+    }
+    match wanted {
+        Some(_) => {
+            LOCALE.iter().map(|&key| (key, if key == "LANG" { named.clone() } else { OsString::new() })).collect()
+        }
+        None => LOCALE.iter().filter_map(|&key| Some((key, get(key)?))).collect(),
+    }
+}
+
 fn own_directory() -> Option<PathBuf> {
     std::env::current_exe().ok()?.parent().map(Path::to_owned)
 }
@@ -129,4 +160,43 @@ fn own_greeter() -> PathBuf {
         .into_iter()
         .find(|path| path.is_file())
         .unwrap_or_else(|| OURS.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(wanted: Option<&str>, ours: &[(&str, &str)], has: bool) -> Vec<(&'static str, String)> {
+        let get = |key: &str| ours.iter().find(|(name, _)| *name == key).map(|(_, value)| OsString::from(value));
+        let all = locale(wanted, get, |_| has).into_iter();
+        all.map(|(key, value)| (key, value.to_string_lossy().into_owned()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
+    }
+
+    fn pairs(expected: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+        expected.iter().map(|(key, value)| (*key, (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_configured_language_goes_before_our_own() {
+        let ours = [("LANG", "C.UTF-8"), ("LANGUAGE", "en"), ("LC_ALL", "en_GB.UTF-8")];
+        assert_eq!(with(Some("de_DE.UTF-8"), &ours, true), pairs(&[("LANG", "de_DE.UTF-8")]));
+        assert_eq!(with(None, &ours, true), pairs(&[ours[0], ours[1], ours[2]]));
+        assert_eq!(with(None, &[], true), pairs(&[("LANG", "C.UTF-8")]));
+    }
+
+    #[test]
+    fn a_language_whose_locale_is_missing_is_spoken_all_the_same() {
+        let utf8 = [("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8")];
+        let spoken = |language| pairs(&[utf8[0], utf8[1], ("LANGUAGE", language)]);
+        assert_eq!(with(Some("he_IL.UTF-8"), &[("LANGUAGE", "en")], false), spoken("he_IL.UTF-8"));
+        assert_eq!(with(None, &[("LANG", "de_AT.UTF-8"), ("LC_ALL", "")], false), spoken("de_AT.UTF-8"));
+        assert_eq!(with(None, &[("LANG", "de_AT.UTF-8"), ("LANGUAGE", "bar:de")], false), spoken("bar:de"));
+    }
+
+    #[test]
+    fn the_c_library_is_asked() {
+        assert!(has_locale("C") && !has_locale("xx_YY.UTF-8") && !has_locale("a\0b"));
+    }
 }

@@ -122,6 +122,9 @@ fn check_bounds(request: &Program) -> Result<(), Refused> {
     {
         return bad("the request is too long");
     }
+    if request.cwd.as_ref().is_some_and(|cwd| cwd.0.first() != Some(&b'/')) {
+        return bad("the working directory is no absolute path");
+    }
     let words = request.argv.iter().chain(&request.cwd).map(|word| word.0.as_slice());
     if words.chain(request.env.values().map(String::as_bytes)).any(|word| word.contains(&0)) {
         return bad("there is a NUL in it");
@@ -225,6 +228,7 @@ mod tests {
         refuse(request(&["env", &"x".repeat(limits::APP_BYTES)]));
         refuse(request(&["env", "a\0b"]));
         refuse(Program { cwd: Some(Word(vec![b'/', 0])), ..request(&["env"]) });
+        refuse(Program { cwd: Some(Word(b"tmp".to_vec())), ..request(&["env"]) });
         let env = |count: usize| (0..count).map(|n| (format!("LC_{n}"), String::new())).collect();
         refuse(Program { env: env(limits::APP_VARIABLES + 1), ..request(&["env"]) });
         refuse(Program { env: [("TZ".to_owned(), "\0".to_owned())].into(), ..request(&["env"]) });

@@ -62,7 +62,7 @@ fn begin(worker: &OwnedFd) -> Result<(), String> {
     if sys::is_root() && !pam::is_installed(SERVICE) {
         return Err(format!("there is no PAM service /etc/pam.d/{SERVICE} on this computer"));
     }
-    let user = userdb::establish(&orders.user, &orders.groups, &guests, &mut remains)?;
+    let user = userdb::establish(&orders.user, &orders.login, &orders.groups, &guests, &mut remains)?;
     let stream = worker.as_fd().try_clone_to_owned().map_err(failed)?;
     if !sys::is_root() {
         return live(&orders, &user, Vec::new(), stream, &mut remains);
@@ -99,7 +99,7 @@ fn environment(
 ) -> Result<BTreeMap<OsString, OsString>, Box<dyn std::error::Error>> {
     let account = &user.account;
     let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
-    env.insert("LANG".into(), orders.language.as_deref().unwrap_or("C.UTF-8").into());
+    env.insert("LANG".into(), "C.UTF-8".into());
     env.insert("XDG_DATA_DIRS".into(), "/usr/local/share:/usr/share".into());
     env.extend(pam);
     let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
@@ -107,6 +107,10 @@ fn environment(
     set("USER", account.name.clone().into());
     set("LOGNAME", account.name.clone().into());
     set("SHELL", account.shell.clone().into());
+    if let Some(language) = &orders.language {
+        // What is configured for LDM comes before the client's own, which is what PAM knows.
+        set("LANG", language.into());
+    }
     set("DISPLAY", orders.display.clone().into());
     // Tells ltsp-open which side it is on.
     set(ldm_apps::open::ON_THE_CLIENT, "1".into());
@@ -117,7 +121,7 @@ fn environment(
         set("XAUTHORITY", path.into());
     }
     if let Some(socket) = &orders.sound {
-        match audio::local_access(socket, account.gid) {
+        match audio::local_access(socket, account) {
             Ok(variables) => variables.into_iter().for_each(|(key, value)| drop(set(key, value.into()))),
             Err(error) => tracing::warn!(%error, "programs on this client have no sound"),
         }

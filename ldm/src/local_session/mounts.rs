@@ -1,13 +1,14 @@
 //! The user's files from the server, through sshfs on SFTP channels that the session worker opens. sshfs runs as the user, who
 //! alone can look into its mounts: not even root can.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use tokio::io::Interest;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::Sender;
@@ -48,6 +49,8 @@ pub(super) enum Outcome {
 pub(super) struct Mounts {
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    /// Where nothing could be mounted; closed until the end.
+    closed: Vec<Point>,
     /// Processes that serve them.
     pub(super) servers: Vec<i32>,
 }
@@ -66,7 +69,8 @@ impl Mounts {
         for (number, wanted) in wanted.iter().enumerate() {
             begun.push(begin(number, wanted, account, worker, remains));
         }
-        let mut this = Self { stop: CancellationToken::new(), tasks: JoinSet::new(), servers: Vec::new() };
+        let mut this =
+            Self { stop: CancellationToken::new(), tasks: JoinSet::new(), closed: Vec::new(), servers: Vec::new() };
         // All are asked for before any is waited for.
         for point in begun.iter().flatten().flatten() {
             let _ = to_worker.send(FromLocal::Mount { socket: point.socket.clone() }).await;
@@ -95,7 +99,7 @@ impl Mounts {
                     this.keep(child, point, to_worker);
                     Outcome::There
                 }
-                Err(why) => point.give_up(&why),
+                Err(why) => this.give_up(point, &why),
             };
             if let Some(place) = outcomes.get_mut(number) {
                 *place = outcome;
@@ -126,6 +130,16 @@ impl Mounts {
         });
     }
 
+    fn give_up(&mut self, point: Point, why: &str) -> Outcome {
+        point.unmount();
+        if let Err(error) = point.close() {
+            tracing::warn!(path = %point.path.display(), %error, "cannot be closed");
+        }
+        let why = format!("{} of the server: {why}", point.path.display());
+        self.closed.push(point);
+        Outcome::Not(why)
+    }
+
     /// Takes all of them away.
     pub(super) async fn end(mut self) {
         self.stop.cancel();
@@ -138,6 +152,7 @@ struct Point {
     path: PathBuf,
     /// What is below the mount: it can be reached by this alone once there is one.
     below: File,
+    was: Metadata,
     socket: PathBuf,
     listener: UnixListener,
 }
@@ -156,13 +171,16 @@ impl Point {
             tracing::warn!(path = %self.path.display(), %error, "cannot be unmounted");
         }
     }
+}
 
-    fn give_up(self, why: &str) -> Outcome {
-        self.unmount();
-        if let Err(error) = self.close() {
-            tracing::warn!(path = %self.path.display(), %error, "cannot be closed");
+impl Drop for Point {
+    /// One that was there before us is as it was.
+    fn drop(&mut self) {
+        let owner = (Some(self.was.uid().into()), Some(self.was.gid().into()));
+        let back = nix::unistd::fchown(&self.below, owner.0, owner.1).map_err(io::Error::from);
+        if let Err(error) = back.and_then(|()| self.below.set_permissions(self.was.permissions())) {
+            tracing::warn!(path = %self.path.display(), %error, "owner and mode cannot be set back");
         }
-        Outcome::Not(format!("{} of the server: {why}", self.path.display()))
     }
 }
 
@@ -181,11 +199,13 @@ fn begin(
         return Ok(None);
     }
     make_directory(path, remains).map_err(failed)?;
-    let below = File::open(path).map_err(failed)?;
-    let meta = below.metadata().map_err(failed)?;
+    // Where others may make directories, as in /tmp, somebody could put a link in its place now.
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    let below = File::options().read(true).custom_flags(flags.bits()).open(path).map_err(failed)?;
+    let was = below.metadata().map_err(failed)?;
     if fs::read_dir(path).map_err(failed)?.next().is_some() {
         // As where all homes are mounted from a file server.
-        if fs::metadata("/").is_ok_and(|root| root.dev() != meta.dev()) && meta.uid() == account.uid {
+        if fs::metadata("/").is_ok_and(|root| root.dev() != was.dev()) && was.uid() == account.uid {
             tracing::info!(path = %path.display(), "it is on a file system of its own; it is used as it is");
             return Ok(None);
         }
@@ -194,14 +214,18 @@ fn begin(
             path.display()
         ));
     }
-    // fusermount3 mounts on what the user may write to.
-    nix::unistd::fchown(&below, Some(account.uid.into()), Some(account.gid.into())).map_err(|e| failed(e.into()))?;
-    below.set_permissions(fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    if ![0, account.uid].contains(&was.uid()) {
+        return Err(format!("{} on this computer is somebody else's", path.display()));
+    }
     remains.mount(path).map_err(failed)?;
-    let dir = remains.dir().join("mounts");
-    let socket = dir.join(number.to_string());
-    let listener = listen(&dir, &socket, worker).map_err(failed)?;
-    Ok(Some(Point { path: path.clone(), below, socket, listener }))
+    let socket = remains.dir().join(format!("mount-{number}"));
+    let listener = listen(&socket, worker).map_err(failed)?;
+    let point = Point { path: path.clone(), below, was, socket, listener };
+    // fusermount3 mounts on what the user may write to.
+    let owner = (Some(account.uid.into()), Some(account.gid.into()));
+    nix::unistd::fchown(&point.below, owner.0, owner.1).map_err(|error| failed(error.into()))?;
+    point.below.set_permissions(fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    Ok(Some(point))
 }
 
 /// A directory that root alone could have put there, made if it is missing. Its parents, too.
@@ -232,18 +256,11 @@ fn make_directory(path: &Path, remains: &mut Remains) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that the worker's user alone can reach.
-fn listen(dir: &Path, socket: &Path, worker: u32) -> io::Result<UnixListener> {
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+/// A socket that the worker's user alone can reach (unix(7): who connects must be allowed to write to it).
+fn listen(socket: &Path, worker: u32) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(socket)?;
     sys::set_mode(socket, 0o600)?;
-    sys::set_mode(dir, 0o500)?;
-    for path in [socket, dir] {
-        std::os::unix::fs::lchown(path, Some(worker), None)?;
-    }
+    std::os::unix::fs::lchown(socket, Some(worker), None)?;
     Ok(listener)
 }
 

@@ -24,6 +24,8 @@ pub(super) const VARIABLE: &str = "LDM_LOCAL_ORDERS";
 pub struct Orders {
     /// The user as the server told; checked before anything is done with it.
     pub user: UserRecord,
+    /// The name that was typed at the login, which the server has let in.
+    pub login: String,
     /// This client's display, such as `:7`.
     pub display: String,
     /// Its MIT-MAGIC-COOKIE-1; `None` if it asks for none.

@@ -98,11 +98,7 @@ impl Programs {
             .output(Output::Tail)
             .keep_group();
         if let Some(cwd) = &program.cwd {
-            let cwd = PathBuf::from(OsString::from_vec(cwd.0.clone()));
-            // Below `/`, where we are ourselves, anything else would be.
-            if cwd.is_absolute() {
-                spawn = spawn.cwd(cwd);
-            }
+            spawn = spawn.cwd(PathBuf::from(OsString::from_vec(cwd.0.clone())));
         }
         spawn.cwd(&self.home).cwd("/")
     }

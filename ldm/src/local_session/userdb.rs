@@ -54,9 +54,10 @@ pub(super) struct User {
     pub(super) guest: bool,
 }
 
-/// Makes the user that `record` tells of, or finds the one there is. A sentence otherwise.
+/// Makes the user that `record` tells of and who logged in as `login`, or finds the one there is. A sentence otherwise.
 pub(super) fn establish(
     record: &UserRecord,
+    login: &str,
     groups: &[String],
     guests: &[Guest],
     remains: &mut Remains,
@@ -81,6 +82,7 @@ pub(super) fn establish(
         if uid != record.uid {
             return Err(format!("{name} has the number {uid} on this computer and {} on the server", record.uid));
         }
+        check_login(&record, login, true)?;
         let account = Account::find(name).map_err(|error| error.to_string())?;
         return Ok(User { account, guest: false });
     }
@@ -92,6 +94,7 @@ pub(super) fn establish(
             record.uid, known.name
         ));
     }
+    check_login(&record, login, false)?;
     if sys::has_processes(record.uid) {
         return Err(format!("processes with {name}'s number {} run on this computer already", record.uid));
     }
@@ -173,6 +176,24 @@ fn is_home(home: &str) -> bool {
         && !home.contains(|c: char| c.is_control() || c == ':')
 }
 
+/// Whether `login`, whom the server has let in, can be the user of the record, who is `known` on this client or not. The record
+/// comes from a program that runs on the server as the user, who can have it say anything; only the login was checked.
+fn check_login(record: &UserRecord, login: &str, known: bool) -> Result<(), String> {
+    let user = unistd::User::from_name(login).map_err(|error| format!("{login} cannot be looked up: {error}"))?;
+    let same = match user {
+        Some(user) => user.uid.as_raw() == record.uid,
+        None => !known && bare(login).to_lowercase() == bare(&record.name).to_lowercase(),
+    };
+    let (login, name) = (text::sanitise_line(login, 64), &record.name);
+    if same { Ok(()) } else { Err(format!("{login} logged in, and the server says that it is {name}")) }
+}
+
+/// A name without the domain that directories put before or behind it.
+fn bare(name: &str) -> &str {
+    let name = name.rsplit_once('\\').map_or(name, |(_, name)| name);
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
 /// The server's shell where it is one here.
 fn shell(wanted: &str, shells: &str) -> String {
     let good =
@@ -191,12 +212,20 @@ fn check_group(group: &Group, allowed: &[String]) -> Result<bool, String> {
     {
         return Err(format!("the group {name} ({gid}) of the server is another one on this computer"));
     }
-    let exists = by_gid.is_some();
-    if *gid >= FIRST || *gid == USERS || (*gid != 0 && exists && allowed.contains(name)) {
-        return Ok(!exists);
+    if by_gid.is_none() {
+        return if *gid >= FIRST {
+            Ok(true)
+        } else {
+            Err(format!("the group {name} ({gid}) is one of the system's, and not on this computer"))
+        };
+    }
+    // One that was made for a user of another seat is no group of this client's.
+    let made = Path::new(RECORDS).join(format!("{name}.group")).exists();
+    if *gid == USERS || *gid != 0 && allowed.contains(name) || *gid >= FIRST && made {
+        return Ok(false);
     }
     Err(format!(
-        "the group {name} ({gid}) is one of the system's; put it into LOCAL_APPS_GROUPS if its members may start programs"
+        "the group {name} ({gid}) is one of this computer's; put it into LOCAL_APPS_GROUPS if its members may start programs"
     ))
 }
 
@@ -341,6 +370,26 @@ mod tests {
     }
 
     #[test]
+    fn who_logged_in_is_who_the_server_says() {
+        let check =
+            |login: &str, name: &str, known| check_login(&UserRecord { name: name.into(), ..record() }, login, known);
+        for (login, name) in [
+            ("no-such-user", "no-such-user"),
+            ("No-Such-User", "no-such-user"),
+            ("no-such-user", "CORP\\no-such-user"),
+            ("no-such-user@corp.example", "no-such-user"),
+            ("CORP\\no-such-user", "no-such-user@corp.example"),
+        ] {
+            assert!(check(login, name, false).is_ok(), "{login} {name}");
+            // Of another domain it may be another person.
+            assert!(check(login, name, true).is_err(), "{login} {name}");
+        }
+        assert!(check("no-such-user", "no-other-user", false).is_err());
+        assert!(check("nobody", "nobody", true).is_err(), "another number");
+        assert!(check_login(&UserRecord { name: "x".into(), uid: 65_534, ..record() }, "nobody", true).is_ok());
+    }
+
+    #[test]
     fn shells_are_those_of_this_client() {
         let shells = "# a comment\n/bin/sh\n/nonexistent/zsh\n";
         for (wanted, got) in
@@ -362,9 +411,14 @@ mod tests {
         assert_eq!(check_group(&group("no-such-group", 61_001), &[]), Ok(true));
         assert_eq!(check_group(&group("users", 100), &[]), Ok(false));
         assert_eq!(check_group(&group("audio", 29), &allowed), Ok(false));
-        for bad in
-            [group("root", 0), group("games", 61_001), group("other", 29), group("tape", 26), group("no-such", 7777)]
-        {
+        for bad in [
+            group("root", 0),
+            group("games", 61_001),
+            group("other", 29),
+            group("tape", 26),
+            group("x", 999),
+            group("no-such", 7777),
+        ] {
             let wrong = check_group(&bad, &["root".to_owned()]);
             assert_eq!(wrong.is_err(), bad.gid != 7777, "{bad:?}: {wrong:?}");
         }

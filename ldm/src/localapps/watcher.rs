@@ -24,7 +24,7 @@ use crate::xauth::Cookie;
 /// Bytes of requests that may wait to be handed on. What is more is refused.
 const ROOM: usize = 8 * 1024 * 1024;
 
-/// What a request takes of it besides its words.
+/// What a request takes of it besides its words and variables.
 const OVERHEAD: usize = 512;
 
 /// Answers that may wait for a busy X server. None comes without a request, and no request is read meanwhile.
@@ -212,8 +212,7 @@ impl Watch {
         in_turn: bool,
         remote: bool,
     ) -> Result<(), Option<Asker>> {
-        let bytes: usize = program.argv.iter().map(|word| word.0.len() + size_of_val(word)).sum();
-        let bytes = u32::try_from(bytes + OVERHEAD).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(size(&program)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else { return Err(asker) };
         let to = if remote { &self.to_remote } else { &self.to_local };
         // Nobody receives any more: the session is ending.
@@ -231,6 +230,13 @@ impl Watch {
             self.unsent = None;
         }
     }
+}
+
+/// What a request takes of [`ROOM`].
+fn size(program: &Program) -> usize {
+    let words = program.argv.iter().chain(&program.cwd).map(|word| word.0.len() + size_of_val(word));
+    let env = program.env.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of_val(name));
+    words.chain(env).sum::<usize>() + OVERHEAD
 }
 
 fn refuse(
@@ -304,7 +310,18 @@ impl Complaints {
 
 #[cfg(test)]
 mod tests {
+    use ldm_protocol::apps::Word;
+
     use super::*;
+
+    #[test]
+    fn all_that_is_kept_of_a_request_takes_room() {
+        let value = "x".repeat(1000);
+        let env = (0..30).map(|n| (format!("LC_{n}"), value.clone())).collect();
+        let cwd = Some(Word(vec![b'/'; 4000]));
+        let program = Program { argv: vec![Word(vec![0; 5000])], cwd, env, open: false };
+        assert!((39_000..60_000).contains(&size(&program)), "{}", size(&program));
+    }
 
     #[test]
     fn a_flood_is_slowed_down() {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -41,17 +42,23 @@ impl Local {
         }
     }
 
-    /// Waits for its end, or has it end when `stopped` comes or is dropped; how it ended.
-    pub(super) async fn serve(self, stopped: oneshot::Receiver<()>) -> String {
+    /// Waits for its end, or has it end when `stopped` comes or is dropped; how it ended, if not as it should.
+    pub(super) async fn serve(self, stopped: oneshot::Receiver<()>) -> Option<String> {
         let Self(mut child) = self;
         let status = tokio::select! {
             status = child.wait() => status,
             _ = stopped => child.terminate(ENDS).await,
         };
-        // Killed, it has left its programs to us.
-        if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
-            sys::end_strays().await;
+        if status.as_ref().is_ok_and(ExitStatus::success) {
+            return None;
         }
-        status.map_or_else(|error| error.to_string(), |status| status.to_string())
+        // Killed, it has left its programs to us.
+        sys::end_strays().await;
+        match status {
+            // It has said why.
+            Ok(status) if status.code().is_some() => None,
+            Ok(status) => Some(status.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 }

@@ -124,6 +124,9 @@ impl Seat {
         match std::mem::replace(&mut self.state, State::Greeting) {
             State::Connecting(login) if connected && login.owed.is_some() => {
                 let username = login.username.clone();
+                if let Some(worker) = &mut self.worker {
+                    worker.login.clone_from(&username);
+                }
                 self.state = State::Authenticating(login);
                 self.act(Action::Tell(Command::Login { username }));
             }

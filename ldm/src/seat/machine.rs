@@ -110,6 +110,8 @@ pub(super) struct Worker {
     pub(super) id: u64,
     /// The server it is connected to.
     pub(super) server: Option<String>,
+    /// Who logs in there.
+    pub(super) login: String,
     /// When it is let go of, unless a login claims it before or it ends.
     pub(super) until: Option<Instant>,
 }
@@ -205,7 +207,7 @@ impl Seat {
             Event::WorkerExited(id) if self.is_current(id) => self.worker_exited(),
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
-            Event::LocalExited(id, why) => self.local_exited(id, &why),
+            Event::LocalExited(id, why) => self.local_exited(id, why),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -356,7 +358,7 @@ impl Seat {
     /// Starts a worker that connects.
     pub(super) fn start_worker(&mut self) {
         self.workers += 1;
-        self.worker = Some(Worker { id: self.workers, server: None, until: None });
+        self.worker = Some(Worker { id: self.workers, server: None, login: String::new(), until: None });
         self.act(Action::StartWorker(self.workers));
     }
 
@@ -415,17 +417,19 @@ impl Seat {
         if self.policy.local_apps && self.local == Local::Down {
             self.locals += 1;
             self.local = Local::Up(self.locals);
-            self.act(Action::StartLocal(self.locals, user));
+            let login = self.worker.as_ref().map(|worker| worker.login.clone()).unwrap_or_default();
+            self.act(Action::StartLocal(self.locals, login, user));
         }
     }
 
-    fn local_exited(&mut self, id: u64, why: &str) {
-        match self.local {
-            Local::Up(now) if now == id => self.report(format!("no more programs can be started here: {why}")),
-            Local::Ending(now) if now == id => {}
-            _ => return,
+    fn local_exited(&mut self, id: u64, why: Option<String>) {
+        if self.local != Local::Up(id) && self.local != Local::Ending(id) {
+            return;
         }
         self.local = Local::Down;
+        if let Some(why) = why {
+            self.report(format!("the local session ended: {why}"));
+        }
     }
 
     /// The session is over, or has failed; back to a greeter, or out.

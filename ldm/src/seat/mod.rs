@@ -68,8 +68,8 @@ pub enum Event {
     Worker(u64, protocol::Event),
     /// The session worker of this number is gone.
     WorkerExited(u64),
-    /// The local session of this number has ended, or could not be started.
-    LocalExited(u64, String),
+    /// The local session of this number has ended; why, if not as it should.
+    LocalExited(u64, Option<String>),
     /// The time of [`Seat::deadline`] has come.
     Tick,
     /// We have been asked to end.
@@ -105,8 +105,9 @@ pub enum Action {
     DropWorker,
     /// Tell the user of the session that runs.
     Announce(Failure),
-    /// Start the local session for this user; `None`: the server did not say who that is. [`Event::LocalExited`] follows.
-    StartLocal(u64, Option<Box<UserRecord>>),
+    /// Start the local session for this user, who logged in under this name; `None`: the server did not say who that is.
+    /// [`Event::LocalExited`] follows.
+    StartLocal(u64, String, Option<Box<UserRecord>>),
     /// Have the local session end everything that it began.
     StopLocal,
     /// Something failed, for the log.

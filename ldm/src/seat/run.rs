@@ -277,7 +277,7 @@ impl Driver {
             Part::Display => Some(self.take(Input::Seat(Event::DisplayExited(why)))),
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
-            Part::Local(id) => Some(Event::LocalExited(id, why)),
+            Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
             Part::Sound | Part::Notice => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
@@ -312,7 +312,7 @@ impl Driver {
                 self.notices.clear();
             }
             Action::Announce(failure) => self.announce(&failure),
-            Action::StartLocal(id, user) => self.start_local(id, user),
+            Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),

@@ -45,7 +45,8 @@ fn parse_event(text: &str) -> Event {
         "ready" => Event::DisplayReady,
         "display-exit" => Event::DisplayExited("signal 9".into()),
         "greeter-exit" => Event::GreeterExited("signal 9".into()),
-        "local-exit" => Event::LocalExited(rest.parse().unwrap(), "signal 9".into()),
+        "local-exit" => Event::LocalExited(rest.parse().unwrap(), None),
+        "local-killed" => Event::LocalExited(rest.parse().unwrap(), Some("signal 9".into())),
         "link-closed" => Event::LinkClosed,
         "link-broken" => Event::LinkBroken("bad frame".into()),
         "shutdown" => Event::Shutdown,
@@ -132,8 +133,8 @@ fn show(action: &Action) -> String {
         }
         Action::DropWorker => "drop-worker".into(),
         Action::Announce(failure) => format!("announce {:?}", failure.kind),
-        Action::StartLocal(id, user) => {
-            format!("start-local {id} {}", user.as_ref().map_or("nobody", |user| &user.name))
+        Action::StartLocal(id, login, user) => {
+            format!("start-local {id} {login} {}", user.as_ref().map_or("nobody", |user| &user.name))
         }
         Action::StopLocal => "stop-local".into(),
         Action::Failed(_) => "log".into(),

@@ -20,6 +20,9 @@ const LINE: usize = 1024;
 /// Lines of a child's output that reach the log within [`PERIOD`]. What a program says may be what a server or a greeter makes
 /// it say, and the log of a thin client is often in its memory.
 const LINES: u32 = 1000;
+/// Of a program that has ended no more than this is in the pipe (pipe(7)). What comes after it is of others who write on.
+const PIPE: usize = 64 * 1024;
+
 /// See [`LINES`].
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -211,19 +214,27 @@ impl Lines {
         lines: oneshot::Sender<Vec<String>>,
     ) {
         let mut lines = Some(lines);
+        let mut left = PIPE;
         let mut buffer = [0; 512];
         loop {
+            if left == 0 {
+                self.end_line();
+                lines.take().map(|lines| lines.send(self.last.drain(..).collect()));
+                left = PIPE;
+            }
             let read = tokio::select! {
                 biased;
                 // What was written before the end is in the pipe by now: a read that would wait has come to its end.
                 read = tokio::task::unconstrained(stream.read(&mut buffer)) => read,
                 () = ended.cancelled(), if lines.is_some() => {
-                    self.end_line();
-                    lines.take().map(|lines| lines.send(self.last.drain(..).collect()));
+                    left = 0;
                     continue;
                 }
             };
             let Ok(read @ 1..) = read else { break };
+            if ended.is_cancelled() && lines.is_some() {
+                left = left.saturating_sub(read);
+            }
             self.take(buffer.get(..read).unwrap_or_default());
             tokio::task::consume_budget().await;
         }

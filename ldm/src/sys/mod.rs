@@ -52,6 +52,21 @@ pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
+/// Whether the C library here has the locale `name`; of an empty name, what our own environment names (newlocale(3)).
+pub fn has_locale(name: &str) -> bool {
+    let Ok(name) = std::ffi::CString::new(name) else { return false };
+    // SAFETY: the name is a C string that outlives the call. No locale is taken as the base, and what was made is freed once.
+    #[allow(unsafe_code)]
+    unsafe {
+        let locale = libc::newlocale(libc::LC_ALL_MASK, name.as_ptr(), std::ptr::null_mut());
+        let found = !locale.is_null();
+        if found {
+            libc::freelocale(locale);
+        }
+        found
+    }
+}
+
 /// Keeps this process's memory out of core files and away from other processes of the same user. Call it first thing in
 /// every process that sees an answer.
 ///

@@ -170,7 +170,7 @@ impl Spawn {
     }
 
     /// Its working directory; `/` by default, so that no mount is kept busy. Named several times: the first that it can enter,
-    /// as its own user.
+    /// as its own user; of the others its standard error says that they cannot be.
     #[must_use]
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
         self.cwd.push(dir.as_ref().to_owned());
@@ -288,7 +288,7 @@ impl Spawn {
             // A process that is not root can only stay what it is; setgroups would be refused.
             account: self.account.as_ref().filter(|a| super::is_root() || !a.is_current()).cloned(),
             umask: self.umask,
-            dirs: dirs.map(|dir| CString::new(dir.as_os_str().as_bytes())).collect::<Result<_, _>>()?,
+            dirs: dirs.map(enterable).collect::<Result<_, _>>()?,
             own_group: self.own_group,
             die_with: self.die_with_us.then(nix::unistd::getpid),
         };
@@ -346,7 +346,8 @@ struct InChild {
     to_close: Vec<(c_uint, c_uint)>,
     account: Option<Account>,
     umask: Option<u32>,
-    dirs: Vec<CString>,
+    /// With what is said where one cannot be entered.
+    dirs: Vec<(CString, Vec<u8>)>,
     own_group: bool,
     die_with: Option<nix::unistd::Pid>,
 }
@@ -386,11 +387,13 @@ impl InChild {
             }
             // As the user, who may enter other directories than root.
             let mut entered = Ok(());
-            for dir in &self.dirs {
+            for (dir, complaint) in &self.dirs {
                 entered = check(libc::chdir(dir.as_ptr()));
                 if entered.is_ok() {
                     break;
                 }
+                // Nobody need hear it.
+                libc::write(2, complaint.as_ptr().cast(), complaint.len());
             }
             entered?;
             if let Some(parent) = self.die_with {
@@ -403,6 +406,11 @@ impl InChild {
         }
         Ok(())
     }
+}
+
+fn enterable(dir: &Path) -> Result<(CString, Vec<u8>), std::ffi::NulError> {
+    let complaint = format!("{}: cannot be entered, the program starts elsewhere\n", dir.display());
+    Ok((CString::new(dir.as_os_str().as_bytes())?, complaint.into_bytes()))
 }
 
 fn check(result: c_int) -> io::Result<()> {

@@ -192,7 +192,8 @@ impl RemoteSession {
     /// Adds to [`Self::notices`].
     pub(super) fn notice(&mut self, failure: Failure) {
         let text = text::sanitise_line(&failure.to_string(), limits::PROMPT);
-        tracing::warn!("the session lacks something: {text}");
+        // Whoever is told logs it.
+        tracing::debug!("the session lacks something: {text}");
         self.notices.push(failure);
     }
 

@@ -158,6 +158,31 @@ fn files_in_the_way_are_left_alone() -> Result<()> {
 }
 
 #[test]
+fn a_directory_that_was_there_is_as_it_was_and_nobody_elses_is_taken() -> Result<()> {
+    let mut home = Home::new()?;
+    let path = home.path.display().to_string();
+    let look = format!("stat -c %u:%g:%a {path}");
+    home.client.shell(&format!("mkdir -p {path} && chmod 751 {path}"))?;
+    let mut session = home.log_in(json!({}))?;
+    session.shell("test -f hello")?;
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "0:0:751\n");
+    let mut session = home.start(json!({}))?;
+    session.ready_without_home(&home.client)?;
+    // Closed as long as what is written there would be lost.
+    assert_eq!(home.client.shell(&look)?, "0:0:500\n");
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "0:0:751\n");
+    home.client.shell(&format!("chown 65534 {path}"))?;
+    let mut session = home.start(json!({}))?;
+    assert!(why_not_mounted(&session.message()?)?.contains("somebody else's"));
+    session.ready()?.map_err(anyhow::Error::msg)?;
+    session.end()?;
+    assert_eq!(home.client.shell(&look)?, "65534:0:751\n");
+    Ok(())
+}
+
+#[test]
 fn what_is_mounted_already_is_used() -> Result<()> {
     let home = Home::new()?;
     let path = home.path.display().to_string();
@@ -238,8 +263,9 @@ fn only_the_session_worker_can_serve_files() -> Result<()> {
     let home = Home::new()?;
     let mut session = home.start(json!({ "worker": 65534 }))?;
     let socket = home.client.file(&session.mount()?);
+    // It can put nothing else in its place.
     let folder = fs::metadata(socket.parent().context("no folder")?)?;
-    assert_eq!((folder.uid(), folder.mode() & 0o077), (65534, 0));
+    assert_eq!((folder.uid(), folder.mode() & 0o022), (0, 0));
     assert_eq!((fs::metadata(&socket)?.uid(), fs::metadata(&socket)?.mode() & 0o077), (65534, 0));
     // Root, who can reach it anyway, is not who was asked.
     let mut stream = UnixStream::connect(&socket)?;

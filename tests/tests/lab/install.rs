@@ -76,6 +76,14 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
         let name = entry?.file_name();
         ensure!(root.join("usr/share/ldm/themes/default").join(&name).is_file(), "{}", name.display());
     }
+    for entry in fs::read_dir(stage::checkout().join("po"))? {
+        let path = entry?.path();
+        let (Some(language), Some("po")) = (path.file_stem(), path.extension().and_then(|end| end.to_str())) else {
+            continue;
+        };
+        let catalogue = root.join("usr/share/locale").join(language).join("LC_MESSAGES/ldm.mo");
+        ensure!(catalogue.is_file(), "{}", catalogue.display());
+    }
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/ldm.service"))?;
     ensure!(unit.contains("\nExecStart=/usr/bin/ldm\n") && !unit.contains("@PREFIX@"), "{unit}");
     // What was installed reads the configuration that was installed.
@@ -98,7 +106,7 @@ fn what_the_administrator_wrote_survives_the_next_installation() -> Result<()> {
 }
 
 #[test]
-fn an_installed_daemon_finds_its_own_greeter() -> Result<()> {
+fn an_installed_daemon_finds_its_own_greeter_and_its_languages() -> Result<()> {
     let lab = Lab::new()?;
     let root = install(&lab, "/opt/ldm")?;
     let sshd = ldm_tests::Sshd::new(&lab)?;
@@ -108,7 +116,7 @@ fn an_installed_daemon_finds_its_own_greeter() -> Result<()> {
     fs::write(
         &config,
         format!(
-            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\n",
+            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\nLDM_LANGUAGE = de_DE.UTF-8\n",
             sshd.port(),
             user.name,
             user.name
@@ -122,7 +130,8 @@ fn an_installed_daemon_finds_its_own_greeter() -> Result<()> {
         user.processes().into_iter().any(|pid| line(pid).contains("libexec/ldm/ldm-greeter")).then_some(())
     })
     .with_context(|| daemon.log_text())?;
-    x.screen().wait_for("Log in", ldm_tests::wait::STEP)?;
+    // From the catalogue that was installed with it.
+    x.screen().wait_for("Anmelden", ldm_tests::wait::STEP)?;
     daemon.stop();
     user.wait_for_no_process(ldm_tests::wait::STEP)
 }

@@ -93,6 +93,28 @@ fn ends_are_told_exactly() -> Result<()> {
 }
 
 #[test]
+fn who_writes_on_keeps_no_end_back() -> Result<()> {
+    let seat = Seat::new()?;
+    let mut session = seat.log_in(json!({}))?;
+    let end = session.run(&json!({ "argv": ["sh", "-c", "echo going >&2; yes on and on >&2 & exit 3"] }))?;
+    assert_eq!(end.get("status"), Some(&json!(3)), "{end}");
+    seat.log_out(session)
+}
+
+#[test]
+fn the_language_that_is_set_for_the_seat_is_that_of_programs() -> Result<()> {
+    let lab = Lab::new()?;
+    let client = Client::with(&lab, &[], "echo LANG=fr_FR.UTF-8 >/etc/default/locale")?;
+    let seat = Seat { client, guest: Guest::new()?, lab };
+    for (more, language) in [(json!("de_DE.UTF-8"), "de_DE.UTF-8"), (Value::Null, "fr_FR.UTF-8")] {
+        let mut session = seat.log_in(json!({ "language": more }))?;
+        session.shell(&format!("test \"$LANG\" = {language}"))?;
+        seat.log_out(session)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn words_arrive_as_they_were_given() -> Result<()> {
     let seat = Seat::new()?;
     let mut session = seat.log_in(json!({}))?;
@@ -171,7 +193,8 @@ fn a_program_has_its_users_rights_and_the_environment_that_was_meant() -> Result
     let meta = fs::metadata(seat.client.file(Path::new(&authority)))?;
     assert_eq!((meta.uid(), meta.mode() & 0o777), (seat.guest.uid, 0o600));
     // Where it cannot be, it is at home.
-    session.run(&json!({ "argv": ["sh", "-c", "pwd >\"$HOME/cwd\""], "cwd": "/root" }))?;
+    let end = session.run(&json!({ "argv": ["sh", "-c", "pwd >\"$HOME/cwd\""], "cwd": "/root" }))?;
+    assert!(end.to_string().contains("/root: cannot be entered"), "{end}");
     assert_eq!(text("cwd", &mut session)?, format!("{home}\n"));
     seat.log_out(session)
 }
@@ -322,8 +345,9 @@ fn who_would_be_somebody_else_here_is_not_let_in() -> Result<()> {
         (record("alice", local.uid, "alice", uid), "which is that of"),
         (record("alice", uid, "alice", local.gid), "is another one on this computer"),
         (record("alice", uid, "audio", uid), "is another one on this computer"),
-        (record("alice", uid, "root", 0), "one of the system's"),
-        (record("alice", uid, "tape", 26), "one of the system's"),
+        (record("alice", uid, "root", 0), "one of this computer's"),
+        (record("alice", uid, "tape", 26), "one of this computer's"),
+        (record("alice", uid, &local.name, local.gid), "one of this computer's"),
         (record("../alice", uid, "alice", uid), "no user can have"),
         (record("-alice", uid, "alice", uid), "no user can have"),
     ] {
@@ -334,6 +358,28 @@ fn who_would_be_somebody_else_here_is_not_let_in() -> Result<()> {
     odd.as_object_mut().context("no record")?.insert("home".into(), json!("/etc/alice"));
     assert!(seat.refused(&odd)?.contains("a home"));
     Ok(())
+}
+
+#[test]
+fn who_logged_in_cannot_have_the_server_say_that_it_was_somebody_else() -> Result<()> {
+    let (seat, local) = Seat::with_user()?;
+    let of_this_client = json!({
+        "name": local.name, "uid": local.uid, "group": { "name": "x", "gid": 5000 }, "home": local.home,
+    });
+    for (record, login) in [
+        (&of_this_client, "mallory"),
+        (&of_this_client, "OTHER\\mallory"),
+        (&of_this_client, "root"),
+        (&seat.record("alice"), "mallory"),
+        (&seat.record("alice"), local.name.as_str()),
+    ] {
+        let mut session = LocalSession::start(&seat.lab, &seat.client, record, json!({ "login": login }))?;
+        let why = session.ready()?.err().with_context(|| format!("{login} is let in: {record}"))?;
+        assert!(why.contains("logged in, and the server says"), "{why}");
+        session.program().wait(wait::STEP)?;
+    }
+    let session = seat.log_in(json!({ "login": "CORP\\Alice" }))?;
+    seat.log_out(session)
 }
 
 #[test]

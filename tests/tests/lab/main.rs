@@ -8,6 +8,7 @@ mod foreign;
 mod helper;
 mod home;
 mod install;
+mod languages;
 mod local_user;
 mod localapps;
 mod login;

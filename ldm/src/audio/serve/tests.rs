@@ -72,6 +72,39 @@ async fn a_refusal_comes_between_the_daemons_frames() {
     task.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_answers_gets_no_more_questions_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("native")).unwrap();
+    let (mut client, _task) = start(dir.path().join("native"));
+    client.write_all(&hello()).await.unwrap();
+    let (mut daemon, _) = listener.accept().await.unwrap();
+    expect(&mut daemon, &hello()).await;
+    // More than what lies between the two takes.
+    let answer = packet(2, 5, &[0; 8192]);
+    let (mut listen, mut tell) = daemon.split();
+    tell.write_all(&answer).await.unwrap();
+    let mut begin = vec![0; 100];
+    client.read_exact(&mut begin).await.unwrap();
+    let questions = packet(22, 7, b"").repeat(100_000);
+    let asked = async {
+        let mut buffer = vec![0; 65536];
+        loop {
+            listen.read(&mut buffer).await.unwrap();
+        }
+    };
+    tokio::select! {
+        written = client.write_all(&questions) => panic!("all of it went through: {written:?}"),
+        () = asked => {}
+        () = tokio::time::sleep(Duration::from_secs(60)) => {}
+    }
+    // And as soon as they are read they do.
+    let mut rest = vec![0; answer.len() - 100];
+    client.read_exact(&mut rest).await.unwrap();
+    let mut byte = [0];
+    listen.read_exact(&mut byte).await.unwrap();
+}
+
 #[tokio::test]
 async fn who_breaks_the_rules_is_cut_off_and_the_daemon_is_not_asked() {
     let dir = tempfile::tempdir().unwrap();

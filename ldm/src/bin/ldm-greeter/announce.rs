@@ -38,6 +38,7 @@ pub(crate) fn run(theme: Option<&str>) -> anyhow::Result<()> {
     column.append(&label);
     column.append(&close);
     let window = gtk4::Window::builder()
+        // Translators: title of a window that tells what the computer the user sits at cannot do now.
         .title(gettext("This computer"))
         .child(&column)
         .default_widget(&close)

@@ -63,6 +63,7 @@ impl Chooser {
         while let Some(row) = self.list.first_child() {
             self.list.remove(&row);
         }
+        // Translators: a session in the list: the server's usual one. The next text explains it.
         let default = (gettext("Default"), gettext("What the server starts by itself"));
         let offered = choice.entries.iter().map(|e| (e.name.clone(), e.comment.clone().unwrap_or_default()));
         for (name, comment) in std::iter::once(default).chain(offered) {

@@ -81,9 +81,12 @@ fn place(window: &gtk4::Window, stage: &gtk4::Box, areas: &[Rectangle]) -> Optio
     // The X server lists the primary monitor first.
     let main = areas.first()?;
     let (right, bottom) = extent(areas);
-    stage.set_margin_start(main.x().max(0));
+    let (left_of_it, right_of_it) = (main.x().max(0), (right - main.x() - main.width()).max(0));
+    let mirrored = stage.direction() == gtk4::TextDirection::Rtl;
+    let (start, end) = if mirrored { (right_of_it, left_of_it) } else { (left_of_it, right_of_it) };
+    stage.set_margin_start(start);
+    stage.set_margin_end(end);
     stage.set_margin_top(main.y().max(0));
-    stage.set_margin_end((right - main.x() - main.width()).max(0));
     stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
     let room = Room::of(main);
     for (class, fits) in [("compact", room.compact), ("tiny", room.tiny), ("large", room.large)] {

@@ -100,7 +100,9 @@ impl Window {
         this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
+        // Translators: what to do, as a heading and on a button.
         this.root.set_title(Some(&gettext("Log in")));
+        // Translators: a button that goes back to the question for the user name.
         this.back.set_label(&gettext("Back"));
         this.entry.set_text(username);
         this.connect();
@@ -287,6 +289,7 @@ impl Window {
             State::Prompt { secret, text } => {
                 self.clear();
                 let text = text.trim();
+                // Translators: stands above an entry if the server asks without saying what; "Your answer".
                 self.ask(&if text.is_empty() { gettext("Answer") } else { text.to_owned() }, *secret);
                 if *secret {
                     self.secret.grab_focus()
@@ -303,6 +306,7 @@ impl Window {
             }
         }
         self.hint.set_text(&match state {
+            // Translators: Enter and Escape are keys; call them as on your keyboards. The parts stand three blanks apart.
             State::Name => gettext("Enter: go on"),
             State::Prompt { .. } => gettext("Enter: go on   Escape: back to the user name"),
             State::Sessions(_) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
@@ -395,6 +399,7 @@ impl Window {
         self.entry.set_visible(false);
         self.secret.set_visible(false);
         self.chooser.open(choice);
+        // Translators: a button that starts the chosen session.
         self.go.set_label(&gettext("Start"));
     }
 
@@ -403,6 +408,7 @@ impl Window {
         let caps = || display.default_seat().and_then(|seat| seat.keyboard()).is_some_and(|k| k.is_caps_locked());
         let status = match self.waiting.borrow().as_deref() {
             Some(waiting) => waiting.to_owned(),
+            // Translators: the key, as it is called on your keyboards.
             None if self.secret.is_visible() && caps() => gettext("Caps Lock is on."),
             None => String::new(),
         };

@@ -70,7 +70,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn start_local(&mut self, id: u64, user: Option<Box<UserRecord>>) {
+    pub(super) fn start_local(&mut self, id: u64, login: String, user: Option<Box<UserRecord>>) {
         let (stop, stopped) = oneshot::channel();
         self.stop_local = Some(stop);
         let started = match (self.local_end.take(), user) {
@@ -80,25 +80,26 @@ impl Driver {
                 local_session::refuse(end, why);
                 Err(why.to_owned())
             }
-            (Some(end), Some(user)) => Local::start(&self.orders(*user), end, self.config.log_level),
+            (Some(end), Some(user)) => Local::start(&self.orders(login, *user), end, self.config.log_level),
         };
         let (events, directory) = (self.events.clone(), self.directory.base().to_owned());
         self.spawn(Part::Local(id), async move {
             let why = match started {
                 Ok(local) => local.serve(stopped).await,
-                Err(why) => why,
+                Err(why) => Some(why),
             };
             // One that was killed has left everything.
-            local_session::sweep(&directory);
+            let _ = tokio::task::spawn_blocking(move || local_session::sweep(&directory)).await;
             let _ = events.send(Input::Seat(Event::LocalExited(id, why))).await;
         });
     }
 
-    fn orders(&self, user: UserRecord) -> Orders {
+    fn orders(&self, login: String, user: UserRecord) -> Orders {
         let config = &self.config;
         let display = self.display.clone().unwrap_or_default();
         Orders {
             user,
+            login,
             display: display.name,
             cookie: display.cookie,
             allowed: config.local_apps_whitelist.clone(),

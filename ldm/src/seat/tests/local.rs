@@ -16,7 +16,7 @@ fn play_after(policy: Policy, transcript: &str) {
 fn it_starts_with_the_session_and_the_next_greeter_waits_for_its_end() {
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
+        "w1 started alice -> start-local 1 alice alice
         w1 ended -> drop-worker; stop-local
         w1 exit ->
         local-exit 1 -> stop-display
@@ -30,8 +30,8 @@ fn it_starts_with_the_session_and_the_next_greeter_waits_for_its_end() {
 fn who_is_not_named_by_the_server_gets_none_but_is_told() {
     play_after(
         with_local(),
-        "w1 started -> start-local 1 nobody
-        local-exit 1 -> log
+        "w1 started -> start-local 1 alice nobody
+        local-killed 1 -> log
         w1 ended -> drop-worker; stop-display",
     );
 }
@@ -45,9 +45,19 @@ fn where_it_is_off_there_is_none() {
 fn its_end_ends_nothing_else() {
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
-        local-exit 1 -> log
+        "w1 started alice -> start-local 1 alice alice
+        local-killed 1 -> log
         # nobody's
+        local-killed 1 ->
+        w1 ended -> drop-worker; stop-display",
+    );
+}
+
+#[test]
+fn one_that_ends_before_its_worker_does_as_at_every_logout_is_nothing_to_report() {
+    play_after(
+        with_local(),
+        "w1 started alice -> start-local 1 alice alice
         local-exit 1 ->
         w1 ended -> drop-worker; stop-display",
     );
@@ -57,7 +67,7 @@ fn its_end_ends_nothing_else() {
 fn a_dead_display_or_worker_ends_it_and_waits_for_it() {
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
+        "w1 started alice -> start-local 1 alice alice
         display-exit -> log; drop-worker; stop-local; close-link
         +300 link-closed ->
         local-exit 1 -> start-display
@@ -65,7 +75,7 @@ fn a_dead_display_or_worker_ends_it_and_waits_for_it() {
     );
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
+        "w1 started alice -> start-local 1 alice alice
         w1 exit -> log; drop-worker; stop-local
         local-exit 1 -> stop-display",
     );
@@ -75,7 +85,7 @@ fn a_dead_display_or_worker_ends_it_and_waits_for_it() {
 fn a_shutdown_ends_the_session_first_and_then_it() {
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
+        "w1 started alice -> start-local 1 alice alice
         shutdown -> stop-session
         w1 ended -> drop-worker; stop-local
         local-exit 1 -> stop-display
@@ -87,7 +97,7 @@ fn a_shutdown_ends_the_session_first_and_then_it() {
 fn a_session_that_failed_is_told_after_its_end() {
     play_after(
         with_local(),
-        "w1 started alice -> start-local 1 alice
+        "w1 started alice -> start-local 1 alice alice
         w1 link-lost -> log; drop-worker; stop-local
         local-exit 1 -> stop-display
         display-exit -> start-display

@@ -103,8 +103,11 @@ async fn tell<W: AsyncWrite + Send + Unpin>(mut notices: mpsc::Receiver<Failure>
     let mut said: Vec<FailureKind> = Vec::new();
     while let Some(failure) = notices.recv().await {
         let line = text::sanitise_line(&failure.to_string(), limits::PROMPT);
-        tracing::warn!("the session lacks something: {line}");
-        if !said.contains(&failure.kind) {
+        if said.contains(&failure.kind) {
+            tracing::warn!("the session lacks something: {line}");
+        } else {
+            // The daemon logs what it is told.
+            tracing::debug!("the session lacks something: {line}");
             said.push(failure.kind);
             // Whether the daemon is there is found out elsewhere.
             let _ = events.send(&Event::Notice(failure)).await;

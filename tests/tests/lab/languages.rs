@@ -1,0 +1,68 @@
+//! The real greeter in other languages than English, on a client that has no locale for them.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use ldm_protocol::FailureKind;
+use ldm_tests::gui::{Reader, Widget};
+use ldm_tests::{Daemon, Kind, Lab, Scene, Sshd, User, XServer, stage, wait};
+
+/// A seat whose greeter has this language's catalogue.
+fn seat(language: &str, locale: &str) -> Result<(Scene, Reader)> {
+    let lab = Lab::new()?;
+    let catalogues = lab.file("locale");
+    let directory = catalogues.join(language).join("LC_MESSAGES");
+    fs::create_dir_all(&directory)?;
+    let mut msgfmt = Command::new("msgfmt");
+    msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
+    ensure!(msgfmt.status()?.success(), "msgfmt failed");
+    let sshd = Sshd::new(&lab)?;
+    let user = User::new(&lab)?;
+    let x = XServer::new(&lab)?;
+    let greeter_user = User::create(&lab, Kind::System, "")?;
+    let reader = Reader::new(&lab, &greeter_user)?;
+    let greeter = reader.greeter().replacen("env ", &format!("env LDM_LOCALEDIR={} ", catalogues.display()), 1);
+    let daemon = Daemon::builder(&lab)
+        .on(x.screen())
+        .server(&sshd, sshd.port())?
+        .set("LDM_GREETER", &greeter)
+        .set("LDM_THEME", &reader.theme())
+        .set("LDM_LANGUAGE", locale)
+        .greeter_user(greeter_user)
+        .start()?;
+    Ok((Scene { daemon, x, user, sshd, lab }, reader))
+}
+
+#[test]
+fn a_german_greeter() -> Result<()> {
+    let (scene, reader) = seat("de", "de_AT.UTF-8")?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("Benutzername", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    // What the server says stays as it is.
+    reader.wait_for_question("Password:", wait::STEP)?;
+    let title = format!("Als {} bei 127.0.0.1", scene.user.name);
+    reader.wait_for_text(&title, wait::STEP)?;
+    screen.type_text("mistyped\n")?;
+    reader.wait_for_text("Bitte prüfen Sie Benutzername und Passwort", wait::STEP)?;
+    ensure!(
+        !reader.widgets().iter().any(|widget| widget.name.contains(FailureKind::Denied.message())),
+        "in English, too"
+    );
+    scene.finish()
+}
+
+#[test]
+fn a_hebrew_greeter_goes_from_right_to_left() -> Result<()> {
+    let (scene, reader) = seat("he", "he_IL.UTF-8")?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("שם משתמש", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    let button = |name: &'static str| move |widget: &Widget| widget.role == "push button" && widget.name == name;
+    let back = reader.wait_for("the way back", wait::STEP, button("חזרה"))?;
+    let go = reader.wait_for("the way on", wait::STEP, button("כניסה"))?;
+    ensure!(go.x < back.x, "the way on is right of the way back: {go:?} {back:?}");
+    scene.finish()
+}
