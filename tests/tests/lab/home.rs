@@ -325,7 +325,7 @@ fn log_in_from_afar(scene: &mut Scene) -> Result<()> {
     scene.desk().wait_until_up()
 }
 
-/// A whole seat on this client, at which nobody hears anything, with greeters and workers of these users.
+/// A whole seat on this client, with greeters and workers of these users.
 fn scene_on(
     lab: Lab,
     user: User,
@@ -335,15 +335,25 @@ fn scene_on(
 ) -> Result<Scene> {
     let sshd = Sshd::builder(&lab).line("Subsystem sftp /usr/lib/openssh/sftp-server").start()?;
     let x = XServer::new(&lab)?;
+    let daemon = daemon_on((&lab, &x, &sshd), (greeters, workers), client, keys)?;
+    Ok(Scene { daemon, x, user, sshd, lab })
+}
+
+/// A daemon at which nobody hears anything.
+fn daemon_on(
+    (lab, x, sshd): (&Lab, &XServer, &Sshd),
+    (greeters, workers): (User, &User),
+    client: &Client,
+    keys: &[(&str, &str)],
+) -> Result<Daemon> {
     let enter = [client.enter(), ["setpriv", "--pdeathsig", "TERM", "--"].map(str::to_owned).to_vec()].concat();
     let words: Vec<&str> = enter.iter().map(String::as_str).collect();
-    let mut daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?.by(&words);
+    let mut daemon = Daemon::builder(lab).on(x.screen()).server(sshd, sshd.port())?.by(&words);
     daemon = daemon.set("LDM_WORKER_USER", &workers.name).greeter_user(greeters);
     for (key, value) in [("LOCAL_APPS", "True"), ("SOUND", "False")].iter().chain(keys) {
         daemon = daemon.set(key, value);
     }
-    let daemon = daemon.start()?;
-    Ok(Scene { daemon, x, user, sshd, lab })
+    daemon.start()
 }
 
 #[test]
@@ -470,4 +480,28 @@ fn whatever_is_killed_the_next_login_works_and_nothing_is_left() -> Result<()> {
         client.wait_until_clean()?;
     }
     Ok(())
+}
+
+#[test]
+fn what_a_killed_daemon_leaves_goes_when_it_is_started_again() -> Result<()> {
+    let lab = Lab::new()?;
+    let user = User::new(&lab)?;
+    let (greeter_user, worker_user) = (User::create(&lab, Kind::System, "")?, User::create(&lab, Kind::System, "")?);
+    // Before the client, which knows no users that come later.
+    let next_greeter_user = User::create(&lab, Kind::System, "")?;
+    let client = Client::apart(&lab, &[&user.name])?;
+    let script = format!("PATH={}:$PATH\nltsp-localapps sleep 1000", lab.bin()?.display());
+    Desk::offer(&lab, "desk", &script)?;
+    let mut scene = scene_on(lab, user, (greeter_user, &worker_user), &client, &[])?;
+    log_in_from_afar(&mut scene)?;
+    // All at once, so that nobody has the time to clean up.
+    client.shell("pgrep -f '[l]dm (worker|local-session|--config)' | xargs kill -9")?;
+    let left = client.shell("ls /run/userdb; ls -d /run/ldm/local-*")?;
+    assert!(left.contains(&scene.user.name) && left.contains("/run/ldm/local-"), "{left}");
+    let parts = (&scene.lab, &scene.x, &scene.sshd);
+    scene.daemon = daemon_on(parts, (next_greeter_user, &worker_user), &client, &[])?;
+    client.wait_until_clean()?;
+    assert_eq!(client.shell("pgrep -c sleep")?, "1\n", "of the client itself alone");
+    drop(scene.daemon.greeter()?);
+    scene.finish()
 }
