@@ -135,6 +135,8 @@ pub fn sound_guard(data: &[u8]) {
             let command = word(rest, 21);
             assert!(![0, 1, 2, 5, 7, 48, 49, 50, 51, 52, 87, 101, 102, 103, 104].contains(&command), "{command}");
             assert!(!first || command == 8);
+            let packet = rest.get(20..20 + length).unwrap_or_default();
+            assert!(!packet.windows(8).any(|bytes| bytes == b"tfilter."));
             if command == 8 {
                 assert_eq!(word(rest, 31) >> 16, 0);
             }

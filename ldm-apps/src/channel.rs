@@ -71,6 +71,9 @@ pub(crate) fn ask(
     wait: bool,
     mut tell: impl FnMut(AppEvent),
 ) -> Result<(), SubmitError> {
+    if std::env::var_os("DISPLAY").is_none_or(|name| name.is_empty()) {
+        return Err(SubmitError::NoDisplay("DISPLAY is not set; this works in a session only".to_owned()));
+    }
     let (x, screen) = x11rb::connect(None).map_err(|e| SubmitError::NoDisplay(e.to_string()))?;
     // A forwarded display is a TCP port, where small requests would wait for each other. Unix sockets refuse this, and need not.
     let _ = setsockopt(&x.stream().as_fd(), TcpNoDelay, &true);

@@ -36,6 +36,10 @@ const ERROR: u32 = 0;
 const CREATE_RECORD_STREAM: u32 = 5;
 const AUTH: u32 = 8;
 const STAT: u32 = 13;
+/// Keys of properties, as strings begin with `'t'`, by which a stream has a daemon load a module (`filter.want`, PulseAudio's
+/// module-filter-apply) or a plugin (`audioconvert.filter-graph`, PipeWire), with its parameters and the path of a library.
+const LOADING: [&[u8]; 2] = [b"tfilter.", b"taudioconvert."];
+
 /// The version that we speak ourselves.
 const PROTOCOL: u32 = 35;
 
@@ -164,6 +168,7 @@ impl Requests {
             return Err(Violation::NoAuth);
         }
         if is_allowed(command, self.microphone) {
+            rename_loading(packet);
             onward.append(&mut self.held);
         } else {
             refused(command);
@@ -190,6 +195,20 @@ fn auth(packet: &mut [u8], cookie: Option<&SoundCookie>) -> Result<(), Violation
     [*v0, *v1, *v2, *v3] = (u32::from_be_bytes([*v0, *v1, *v2, *v3]) & VERSION).to_be_bytes();
     presented.fill(0);
     Ok(())
+}
+
+/// Gives [`LOADING`] properties a name that no daemon knows. The stream plays all the same: programs ask for an echo canceller,
+/// and do not depend on it.
+fn rename_loading(packet: &mut [u8]) {
+    for key in LOADING {
+        let places = packet.windows(key.len()).enumerate().filter(|(_, bytes)| *bytes == key);
+        let places: Vec<usize> = places.map(|(at, _)| at + 1).collect();
+        for at in places {
+            if let Some(first) = packet.get_mut(at) {
+                *first = b'-';
+            }
+        }
+    }
 }
 
 /// Appends the answer to a refused command.

@@ -115,8 +115,9 @@ impl Mounts {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                _ = child.wait() => {
-                    let last = child.last_words().await.pop().unwrap_or_default();
+                status = child.wait() => {
+                    let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    let last = child.last_words().await.pop().unwrap_or(how);
                     let path = point.path.display();
                     tracing::warn!(path = %path, "the server's files are gone: {last}");
                     let why = format!("the connection to {path} on the server was lost");

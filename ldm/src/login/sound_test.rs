@@ -19,6 +19,7 @@ use super::terminal::{self, Terminal};
 use super::{Interrupts, LoginError, authenticate, tone};
 use crate::audio::{self, Endpoint, SoundCookie};
 use crate::config::{self, Config};
+use crate::log;
 use crate::sys::{self, Account, Captured, Spawn};
 use crate::worker::protocol::Sound;
 use crate::worker::{Remote, SoundLoop};
@@ -88,7 +89,11 @@ fn say(line: &str) {
 async fn test(args: &Args) -> Result<bool, LoginError> {
     let config = match &args.config {
         None if !sys::is_root() => Config::default(),
-        file => config::load(file.as_deref()).map_err(io::Error::other)?.config,
+        file => {
+            let loaded = config::load(file.as_deref()).map_err(|error| io::Error::other(log::chain(&error)))?;
+            loaded.warnings.iter().for_each(|warning| terminal::complain(warning));
+            loaded.config
+        }
     };
     for program in ["pactl", "pacat", "parec"] {
         if !audio::is_installed(program) {

@@ -296,6 +296,18 @@ fn log_line(name: &str, line: &[u8], quiet: bool) {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn who_writes_on_for_ever_does_not_keep_the_last_words_back() {
+        let ended = CancellationToken::new();
+        let (sender, lines) = oneshot::channel();
+        let reader = Lines::new("test", true).log_and_keep(tokio::io::repeat(b'x'), ended.clone(), sender);
+        let reader = tokio::spawn(reader);
+        ended.cancel();
+        let lines = tokio::time::timeout(Duration::from_secs(60), lines).await.unwrap().unwrap();
+        assert_eq!(lines.len(), 1);
+        reader.abort();
+    }
+
     #[test]
     fn who_says_too_much_is_cut_short_for_a_while_and_that_is_told() {
         let now = Instant::now();

@@ -200,14 +200,14 @@ fn what_is_mounted_already_is_used() -> Result<()> {
 fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Result<()> {
     let mut home = Home::new()?;
     let srv = home.lab.file("srv");
-    for name in ["data", "a b"] {
+    for name in ["data", "a b,suid\\x"] {
         fs::create_dir(srv.join(name))?;
         fs::write(srv.join(name).join("file"), format!("{name}\n"))?;
     }
     fs::write(home.lab.file("outside"), "outside\n")?;
     symlink(home.lab.file("outside"), srv.join("data/link"))?;
     symlink("hello", home.path.join("link"))?;
-    let extra = ["data", "missing", "a b"].map(|name| srv.join(name));
+    let extra = ["data", "missing", "a b,suid\\x"].map(|name| srv.join(name));
     let mut session = home.start(json!({ "extra_mounts": extra }))?;
     for _ in 0..4 {
         home.serve(&mut session)?;
@@ -216,7 +216,9 @@ fn other_directories_of_the_server_come_too_and_a_missing_one_stops_none() -> Re
     assert!(why_not_mounted(&message)?.contains("srv/missing"), "{message}");
     session.ready()?.map_err(anyhow::Error::msg)?;
     let srv = srv.display();
-    session.shell(&format!("test \"$(cat {srv}/data/file)\" = data && test \"$(cat '{srv}/a b/file')\" = 'a b'"))?;
+    session.shell(&format!(
+        "test \"$(cat {srv}/data/file)\" = data && test \"$(cat '{srv}/a b,suid\\x/file')\" = 'a b,suid\\x'"
+    ))?;
     // Followed there, shown in the home.
     session
         .shell(&format!("test ! -L {srv}/data/link && test \"$(cat {srv}/data/link)\" = outside && test -L link"))?;
@@ -442,6 +444,42 @@ fn local_programs_get_what_the_configuration_says_and_end_with_the_worker() -> R
     client.wait_until_clean()?;
     assert_eq!(client.shell("pgrep -c sleep")?, "1\n", "of the client itself alone");
     scene.finish()
+}
+
+#[test]
+fn whatever_is_killed_the_next_login_works_and_nothing_is_left() -> Result<()> {
+    let lab = Lab::new()?;
+    let user = User::new(&lab)?;
+    let (greeter_user, worker_user) = (User::create(&lab, Kind::System, "")?, User::create(&lab, Kind::System, "")?);
+    let client = Client::apart(&lab, &[&user.name])?;
+    let ask = "ltsp-localapps sh -c 'echo >\"$HOME/runs\"; setsid sleep 1000 & sleep 1000'";
+    Desk::offer(&lab, "desk", &format!("PATH={}:$PATH\n{ask}", lab.bin()?.display()))?;
+    let mut scene = scene_on(lab, user, (greeter_user, &worker_user), &client, &[])?;
+    for victim in ["", "sshfs -f", "ssh: ldm worker", "ldm local-session", "ldm --config"] {
+        let runs = scene.user.home.join("runs");
+        let _ = fs::remove_file(&runs);
+        log_in_from_afar(&mut scene)?;
+        wait::until("the program", wait::STEP, || runs.exists().then_some(()))?;
+        // The shell's own command line must not match.
+        if victim.is_empty() {
+            scene.log_out()?;
+            // What ends as it should is nothing to warn of.
+            let log = scene.daemon.log_text();
+            let odd = |line: &&str| line.contains("WARN") && !line.contains("as soon as it had started");
+            assert_eq!(log.lines().find(odd), None);
+        } else {
+            let killed = client.shell(&format!("pkill -KILL -c -f '[{}]{}'", &victim[..1], &victim[1..]))?;
+            assert_eq!(killed, "1\n", "{victim}");
+        }
+        if matches!(victim, "sshfs -f" | "ldm local-session") {
+            scene.log_out()?;
+        }
+        if victim != "ldm --config" {
+            wait::until("a greeter", wait::STEP, || scene.daemon.has_new_greeter().then_some(()))?;
+        }
+        client.wait_until_clean()?;
+    }
+    Ok(())
 }
 
 #[test]

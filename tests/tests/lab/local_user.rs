@@ -96,7 +96,7 @@ fn ends_are_told_exactly() -> Result<()> {
 fn who_writes_on_keeps_no_end_back() -> Result<()> {
     let seat = Seat::new()?;
     let mut session = seat.log_in(json!({}))?;
-    let end = session.run(&json!({ "argv": ["sh", "-c", "echo going >&2; yes on and on >&2 & exit 3"] }))?;
+    let end = session.run(&json!({ "argv": ["sh", "-c", "echo going >&2; yes on and on >&2 & sleep 0.3; exit 3"] }))?;
     assert_eq!(end.get("status"), Some(&json!(3)), "{end}");
     seat.log_out(session)
 }

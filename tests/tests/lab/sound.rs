@@ -177,6 +177,8 @@ fn alsa_programs_of_a_session_play_too() -> Result<()> {
 fn a_session_changes_nothing_about_the_daemon() -> Result<()> {
     let (mut scene, mut sound) = scene()?;
     scene.log_in()?;
+    // As PulseAudio's own start script has it: it loads what streams ask for.
+    sound.pactl(&["load-module", "module-filter-apply"])?;
     let before = sound.pactl(&["list", "short", "modules"])?;
     let forbidden: [&[&str]; 6] = [
         &["load-module", "module-null-sink"],
@@ -189,6 +191,20 @@ fn a_session_changes_nothing_about_the_daemon() -> Result<()> {
     for args in forbidden {
         assert!(pactl(&scene, args).is_err(), "{args:?}");
     }
+    let filter = ["filter.want=ladspa-sink", "filter.apply.ladspa-sink.parameters=plugin=/tmp/x label=x", "a.b=c"];
+    let mut player = in_session(&scene, "pacat")?
+        .args(FORMAT)
+        .args(filter.map(|property| format!("--property={property}")))
+        .arg("/dev/zero")
+        .stdin(Stdio::null())
+        .spawn()?;
+    let streams = wait::try_until("the stream", wait::STEP, || {
+        let streams = sound.pactl(&["list", "sink-inputs"])?;
+        Ok(streams.contains("a.b = ").then_some(streams))
+    });
+    player.kill()?;
+    player.wait()?;
+    assert!(!streams?.contains("filter.want"));
     assert_eq!(sound.pactl(&["list", "short", "modules"])?, before);
     assert!(sound.is_running());
     // And what is allowed goes on, however often.

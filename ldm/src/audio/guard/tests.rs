@@ -190,3 +190,19 @@ fn the_daemons_frames_are_told_apart_in_all_splits() {
     }
     assert_eq!(Replies::default().advance(&[0xff; 20]).unwrap_err(), Violation::Malformed);
 }
+
+#[test]
+fn properties_that_load_modules_are_not_known_to_the_daemon() {
+    let stream = b"Pt-media.name\0L\0\0\0\x02x\0\0\0\x02a\0tfilter.want\0tfilter.apply.ladspa-sink.parameters\0t\
+        audioconvert.filter-graph\0N";
+    let plain = b"Pt-media.name\0L\0\0\0\x02x\0\0\0\x02a\0t-ilter.want\0t-ilter.apply.ladspa-sink.parameters\0t\
+        -udioconvert.filter-graph\0N";
+    for command in [3, 5, 9, 80, 81, 82] {
+        let sound = frame(0, 0, stream);
+        let input = [hello(35, &[0; 256]), packet(command, 1, stream), sound.clone()].concat();
+        let wanted = [hello(35, &[0; 256]), packet(command, 1, plain), sound].concat();
+        for step in 1..=input.len() {
+            assert!(push(guard(), &input, step).unwrap().0 == wanted, "{command} {step}");
+        }
+    }
+}

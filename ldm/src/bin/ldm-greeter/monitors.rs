@@ -81,9 +81,7 @@ fn place(window: &gtk4::Window, stage: &gtk4::Box, areas: &[Rectangle]) -> Optio
     // The X server lists the primary monitor first.
     let main = areas.first()?;
     let (right, bottom) = extent(areas);
-    let (left_of_it, right_of_it) = (main.x().max(0), (right - main.x() - main.width()).max(0));
-    let mirrored = stage.direction() == gtk4::TextDirection::Rtl;
-    let (start, end) = if mirrored { (right_of_it, left_of_it) } else { (left_of_it, right_of_it) };
+    let (start, end) = sides(main, right, stage.direction());
     stage.set_margin_start(start);
     stage.set_margin_end(end);
     stage.set_margin_top(main.y().max(0));
@@ -96,6 +94,16 @@ fn place(window: &gtk4::Window, stage: &gtk4::Box, areas: &[Rectangle]) -> Optio
     window.set_default_size(right, bottom);
     window.set_size_request(right, bottom);
     Some(room)
+}
+
+/// What is before and behind the monitor, in the direction of the text, where all monitors end at `right`.
+fn sides(monitor: &Rectangle, right: i32, direction: gtk4::TextDirection) -> (i32, i32) {
+    let on_the_left = monitor.x().max(0);
+    let on_the_right = (right - monitor.x() - monitor.width()).max(0);
+    match direction {
+        gtk4::TextDirection::Rtl => (on_the_right, on_the_left),
+        _ => (on_the_left, on_the_right),
+    }
 }
 
 /// Width and height of what all monitors cover, from the screen's origin.
@@ -114,6 +122,13 @@ mod tests {
         let areas = [Rectangle::new(800, 0, 1280, 960), Rectangle::new(0, 100, 800, 1000)];
         assert_eq!(extent(&areas), (2080, 1100));
         assert_eq!(extent(&[]), (0, 0));
+    }
+
+    #[test]
+    fn a_dialog_from_right_to_left_stays_on_its_monitor() {
+        let second = Rectangle::new(800, 0, 1024, 768);
+        assert_eq!(sides(&second, 2000, gtk4::TextDirection::Ltr), (800, 176));
+        assert_eq!(sides(&second, 2000, gtk4::TextDirection::Rtl), (176, 800));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ldm_protocol::apps::{Event, Refusal};
 use ldm_protocol::{Failure, FailureKind, limits, text};
@@ -14,6 +15,13 @@ use crate::localapps::{Asked, Frame, Link, Reader, Writer};
 
 /// Requests that wait for the local session to read them. Those behind wait where they were found.
 const QUEUE: usize = 16;
+
+/// A local session that cannot say by then whether programs can be started hangs: in the client's user database, in PAM. Its
+/// mounts have 10 s.
+const READY: Duration = Duration::from_secs(30);
+
+/// Said of such a one.
+const SILENT: &str = "The local session on the client does not answer.";
 
 /// Said when the local session is not there, or no longer.
 const GONE: &str = "The local session on the client has ended.";
@@ -64,6 +72,8 @@ impl Local<'_> {
         let mut to = Some(to);
         let mut ready = false;
         let mut held = None;
+        let hung = tokio::time::sleep(READY);
+        tokio::pin!(hung);
         loop {
             tokio::select! {
                 message = reader.next() => match message {
@@ -100,6 +110,7 @@ impl Local<'_> {
                         }
                     }
                 }
+                () = &mut hung, if !ready => return SILENT.to_owned(),
                 // Letting go of it shuts the writing side: programs end, and the local session with them.
                 () = ending.cancelled(), if to.is_some() => to = None,
             }

@@ -105,6 +105,18 @@ async fn play(wanted: bool, script: impl AsyncFnOnce(&mut Rig)) -> Vec<(String, 
     told.clone()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_local_session_that_does_not_get_ready_keeps_nobody_waiting() {
+    let told = play(true, async |rig| {
+        rig.requests.send(asked("one", &[b"x"])).unwrap();
+        let notice = rig.notices.recv().await.unwrap();
+        assert_eq!(notice.kind, FailureKind::NoLocalApps);
+        rig.answers(1).await;
+    })
+    .await;
+    assert!(matches!(&told[..], [(id, Event::Refused { reason: Refusal::Off, .. })] if id == "one"), "{told:?}");
+}
+
 #[tokio::test]
 async fn requests_wait_for_the_local_session_and_answers_find_their_askers() {
     let told = play(true, async |rig| {
