@@ -81,9 +81,12 @@ fn a_program_on_the_server_that_cannot_be_started_is_refused_in_words() -> Resul
     scene.log_in()?;
     let (status, stderr) = run(&scene, &["no-such-program"])?;
     ensure!(status == 127 && stderr.contains("no-such-program is not installed there"), "{status}: {stderr}");
-    let mut away = remoteapps(&scene, &["true"])?;
+    // A directory that only the client's user can enter does not keep it from running.
+    let (program, file) = app(&scene, "pwd >>\"$HOME/app\"")?;
+    let mut away = remoteapps(&scene, &["--wait", &program])?;
     let (status, stderr) = told(&away.current_dir("/root").output()?)?;
-    ensure!(status == 125 && stderr.contains("/root: Permission denied"), "{status}: {stderr}");
+    let seen = fs::read_to_string(&file)?;
+    ensure!(status == 0 && seen.ends_with(&format!("{}\n", scene.user.home.display())), "{status}: {stderr} {seen}");
     scene.log_out()?;
     scene.finish()
 }
