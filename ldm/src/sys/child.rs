@@ -303,7 +303,7 @@ mod tests {
         let reader = Lines::new("test", true).log_and_keep(tokio::io::repeat(b'x'), ended.clone(), sender);
         let reader = tokio::spawn(reader);
         ended.cancel();
-        let lines = tokio::time::timeout(Duration::from_secs(60), lines).await.unwrap().unwrap();
+        let lines = tokio::time::timeout(Duration::from_mins(1), lines).await.unwrap().unwrap();
         assert_eq!(lines.len(), 1);
         reader.abort();
     }
