@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use ldm_tests::{Scene, wait};
+use ldm_tests::{Scene, client, wait};
 
 fn scene() -> Result<Scene> {
     Scene::with(|sshd| sshd, |daemon| Ok(daemon.set("REMOTE_APPS", "True")))
@@ -206,7 +206,7 @@ fn session_and_client_call_each_other() -> Result<()> {
         |daemon| {
             let opener = opener.get().context("no opener")?.display();
             let daemon = daemon.set("LOCAL_APPS", "True").set("LOCAL_APPS_OPEN", &format!("sh {opener}"));
-            Ok(daemon.set("REMOTE_APPS", "True").by(&crate::localapps::client()))
+            Ok(daemon.set("REMOTE_APPS", "True").by(&client::same_machine()))
         },
     )?;
     fs::create_dir(scene.user.home.join("bin"))?;
