@@ -383,12 +383,12 @@ fn greeter_is_gone(daemon: &Daemon) -> Result<()> {
     wait::until("the greeter's end", STEP, gone)
 }
 
-/// Right-clicks the desktop and presses the key of a menu entry, until it has had its effect.
+/// Right-clicks the desktop, where no window lies, and presses the key of a menu entry, until it has had its effect.
 fn from_menu(screen: &Screen, key: &str, done: impl Fn() -> bool) -> Result<()> {
     let end = Instant::now() + STEP;
     while Instant::now() < end {
         let before = screen.signature()?;
-        screen.xdotool(&["mousemove", "1100", "600", "click", "3"])?;
+        screen.xdotool(&["mousemove", "300", "680", "click", "3"])?;
         let menu = || (screen.signature().ok()? != before).then_some(());
         if wait::until("the menu", Duration::from_secs(3), menu).is_err() {
             continue;
