@@ -494,8 +494,8 @@ fn what_a_killed_daemon_leaves_goes_when_it_is_started_again() -> Result<()> {
     Desk::offer(&lab, "desk", &script)?;
     let mut scene = scene_on(lab, user, (greeter_user, &worker_user), &client, &[])?;
     log_in_from_afar(&mut scene)?;
-    // All at once, so that nobody has the time to clean up.
-    client.shell("pgrep -f '[l]dm (worker|local-session|--config)' | xargs kill -9")?;
+    // Stopped first, so that nobody cleans up after who is killed before.
+    client.shell("pids=$(pgrep -f '[l]dm (worker|local-session|--config)'); kill -STOP $pids; kill -KILL $pids")?;
     let left = client.shell("ls /run/userdb; ls -d /run/ldm/local-*")?;
     assert!(left.contains(&scene.user.name) && left.contains("/run/ldm/local-"), "{left}");
     let parts = (&scene.lab, &scene.x, &scene.sshd);

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use ldm_protocol::limits;
 use ldm_tests::{Client, Guest, Lab, LocalSession, User, sweep, wait};
 use serde_json::{Value, json};
@@ -271,7 +271,8 @@ fn everything_that_was_started_ends_with_the_session() -> Result<()> {
         let file = PathBuf::from(format!("{up}{number}"));
         wait::until("the programs", wait::STEP, || file.exists().then_some(()))?;
     }
-    ensure!(sweep::processes_of(seat.guest.uid).len() >= 7);
+    let all = || (sweep::processes_of(seat.guest.uid).len() >= 7).then_some(());
+    wait::until("what the programs start", wait::STEP, all)?;
     seat.log_out(session)?;
     assert!(marks.join("asked").exists(), "nobody was asked");
     Ok(())
