@@ -24,8 +24,7 @@ use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::xauthority::AuthorityFile;
-use crate::{dmrc, environment, languages, launch, request, sound, user, xsession};
+use crate::{dmrc, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -86,7 +85,6 @@ struct Plan {
     target: Target,
     settings: Vec<environment::Setting>,
     marker: Marker,
-    authority: Option<AuthorityFile>,
     directory: Option<Directory>,
     no_sound: Option<String>,
 }
@@ -102,8 +100,8 @@ impl Plan {
         settings.extend(environment::of_client(&request.client));
         settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
         settings.extend(language(account, request.language.as_deref()));
-        let authority = display(account, request, &mut settings)?;
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
+        display(account, request, directory.as_ref(), &mut settings)?;
 
         if request.remember {
             // Not "default": display managers that read the file as well would look for a session of that name.
@@ -113,7 +111,7 @@ impl Plan {
             }
         }
         let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Self { home, label, target, settings, marker, authority, directory, no_sound })
+        Ok(Self { home, label, target, settings, marker, directory, no_sound })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
@@ -133,7 +131,6 @@ impl Plan {
             signals,
             log,
             marker: self.marker,
-            authority: self.authority,
             directory: self.directory,
             no_sound: self.no_sound,
         })
@@ -267,14 +264,16 @@ fn language(account: &Account, wanted: Option<&str>) -> Vec<environment::Setting
 fn display(
     account: &Account,
     request: &SessionRequest,
+    directory: Option<&Directory>,
     settings: &mut Vec<environment::Setting>,
-) -> Result<Option<AuthorityFile>, Refused> {
+) -> Result<(), Refused> {
     if let Some(direct) = &request.direct {
-        let file = AuthorityFile::write(direct, account.runtime_dir.as_deref())
-            .map_err(|e| Refused::failed("direct display", e))?;
+        let directory =
+            directory.ok_or_else(|| Refused::failed("direct display", "there is no place for its cookie"))?;
+        let file = xauthority::write(direct, directory).map_err(|e| Refused::failed("direct display", e))?;
         settings.push(("DISPLAY", Some(direct.display.clone())));
-        settings.push(("XAUTHORITY", Some(file.path().to_string_lossy().into_owned())));
-        return Ok(Some(file));
+        settings.push(("XAUTHORITY", Some(file.to_string_lossy().into_owned())));
+        return Ok(());
     }
     let Some(display) = &account.display else {
         return Err(Refused(Refusal::NoDisplay, "sshd forwards no X11".to_owned()));
@@ -284,7 +283,7 @@ fn display(
     if let Some(xauthority) = &account.xauthority {
         settings.push(("XAUTHORITY", Some(xauthority.clone())));
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Blocks the signals that end a session or a child, and makes a descriptor of them.
@@ -301,8 +300,7 @@ struct Running {
     signals: SignalFd,
     log: ErrorLog,
     marker: Marker,
-    /// Removed when the session has ended, both.
-    authority: Option<AuthorityFile>,
+    /// Removed when the session has ended.
     directory: Option<Directory>,
     no_sound: Option<String>,
 }
@@ -319,7 +317,7 @@ impl Running {
         let status = started.ok().and_then(|()| self.wait(stdin));
         let ran = self.since.elapsed();
         let left = processes::end(&self.marker);
-        drop((self.authority.take(), self.directory.take()));
+        drop(self.directory.take());
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
         }

@@ -1,13 +1,12 @@
-//! The X authority file of a direct display (`LDM_DIRECTX`): one MIT-MAGIC-COOKIE-1 entry in a private file of its own, so
-//! that neither the user's `~/.Xauthority` nor another session's is touched, and no cookie is on a command line.
+//! The X authority file of a direct display (`LDM_DIRECTX`): one MIT-MAGIC-COOKIE-1 entry in the session's directory, so that
+//! neither the user's `~/.Xauthority` nor another session's is touched, and no cookie is on a command line.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use ldm_protocol::helper::DirectDisplay;
 
+use crate::directory::Directory;
 use crate::sys;
 
 const PROTOCOL: &[u8] = b"MIT-MAGIC-COOKIE-1";
@@ -30,53 +29,14 @@ pub enum DirectError {
     Io(#[from] io::Error),
 }
 
-/// The file; it is removed when this is dropped.
-#[derive(Debug)]
-pub struct AuthorityFile {
-    path: PathBuf,
-    /// The directory made for it, when there is no private one already.
-    directory: Option<PathBuf>,
-}
-
-impl AuthorityFile {
-    /// Writes the file for `direct` into `runtime_dir` if that is private, else into a new private directory.
-    ///
-    /// # Errors
-    /// [`DirectError`].
-    pub fn write(direct: &DirectDisplay, runtime_dir: Option<&Path>) -> Result<Self, DirectError> {
-        let number = display_number(&direct.display).ok_or(DirectError::Display)?;
-        let cookie = sys::from_hex(&direct.cookie, COOKIE).ok_or(DirectError::Cookie)?;
-        let file = if let Some(dir) = runtime_dir.filter(|dir| is_private(dir)) {
-            Self { path: dir.join(format!("ldm-xauth-{}", sys::random_hex()?)), directory: None }
-        } else {
-            let dir = nix::unistd::mkdtemp(&std::env::temp_dir().join("ldm-xauth-XXXXXX")).map_err(io::Error::from)?;
-            Self { path: dir.join("Xauthority"), directory: Some(dir) }
-        };
-        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.path)?;
-        out.write_all(&entry(number, &cookie))?;
-        Ok(file)
-    }
-
-    /// For `XAUTHORITY`.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for AuthorityFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-        if let Some(dir) = &self.directory {
-            let _ = fs::remove_dir(dir);
-        }
-    }
-}
-
-// The octal mask is how permissions are read.
-#[allow(clippy::verbose_bit_mask)]
-fn is_private(dir: &Path) -> bool {
-    dir.symlink_metadata()
-        .is_ok_and(|m| m.is_dir() && m.mode() & 0o077 == 0 && m.uid() == nix::unistd::geteuid().as_raw())
+/// Writes the file for `direct` into the session's directory, and gives its path, for `XAUTHORITY`.
+///
+/// # Errors
+/// [`DirectError`].
+pub fn write(direct: &DirectDisplay, directory: &Directory) -> Result<PathBuf, DirectError> {
+    let number = display_number(&direct.display).ok_or(DirectError::Display)?;
+    let cookie = sys::from_hex(&direct.cookie, COOKIE).ok_or(DirectError::Cookie)?;
+    Ok(directory.write("Xauthority", &entry(number, &cookie))?)
 }
 
 /// The number in `HOST:N[.SCREEN]`.
@@ -106,7 +66,11 @@ fn entry(number: &str, cookie: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use crate::account::Account;
+    use crate::processes::Marker;
 
     #[test]
     fn displays_and_cookies() {
@@ -134,21 +98,15 @@ mod tests {
     #[test]
     fn the_file_is_private_and_goes() {
         let direct = DirectDisplay { display: "tc:7".into(), cookie: "ab".repeat(16) };
-        let private = tempfile::tempdir().unwrap();
-        fs::set_permissions(private.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let public = tempfile::tempdir().unwrap();
-        fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for (runtime_dir, used) in [(None, false), (Some(private.path()), true), (Some(public.path()), false)] {
-            let file = AuthorityFile::write(&direct, runtime_dir).unwrap();
-            let path = file.path().to_owned();
-            assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-            let bytes = fs::read(&path).unwrap();
-            assert_eq!(&bytes[..9], b"\xff\xff\0\0\0\x017\0\x12");
-            assert!(bytes.ends_with(&[0xab; 16]));
-            assert_eq!(runtime_dir.is_some_and(|dir| path.starts_with(dir)), used);
-            drop(file);
-            assert!(!path.exists());
-            assert_eq!(path.parent().unwrap().exists(), used);
-        }
+        let directory = Directory::make(&Account::default(), None, &Marker::new().unwrap()).unwrap();
+        let path = write(&direct, &directory).unwrap();
+        assert!(path.starts_with(directory.path()));
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(path.parent().unwrap().metadata().unwrap().mode() & 0o777, 0o700);
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(&bytes[..9], b"\xff\xff\0\0\0\x017\0\x12");
+        assert!(bytes.ends_with(&[0xab; 16]));
+        drop(directory);
+        assert!(!path.exists() && !path.parent().unwrap().exists());
     }
 }
