@@ -79,9 +79,11 @@ fn serve(listener: &UnixListener) {
         std::thread::spawn(move || {
             while let Ok(Some(request)) = frame::read::<Request>(&mut stream) {
                 let response = match request {
-                    Request::LdmHello { .. } => {
-                        Response::LdmSeat(Seat { hostname: "tc1".into(), server: "server".into(), failure: None })
-                    }
+                    Request::LdmHello { .. } => Response::LdmSeat(Box::new(Seat {
+                        hostname: "tc1".into(),
+                        server: "server".into(),
+                        ..Seat::default()
+                    })),
                     Request::LdmPrepare | Request::CancelSession => Response::Success,
                     _ => Response::Error { error_type: ErrorType::Error, description: String::new(), failure: None },
                 };

@@ -75,8 +75,12 @@ pub fn helper_info(data: &[u8]) {
     if let Some(id) = &info.remembered {
         assert!(info.sessions.iter().any(|s| &s.id == id));
     }
-    let sessions =
-        ldm_protocol::greetd::Sessions { sessions: info.sessions, preselected: info.remembered, forced: None };
+    let sessions = ldm_protocol::greetd::Sessions {
+        sessions: info.sessions,
+        preselected: info.remembered,
+        languages: info.languages,
+        ..Default::default()
+    };
     assert!(frame::encode(&Response::LdmSessions(sessions)).is_ok(), "a greeter can always be told the list");
 }
 

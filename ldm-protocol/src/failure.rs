@@ -58,6 +58,16 @@ pub enum FailureKind {
     NoHome,
     /// Programs on this computer are missing from the session's menu. `detail` says why.
     NoMenu,
+    /// The administrator lets this user log in elsewhere, but not at this client (`LDM_USER_ALLOW`, `LDM_USER_DENY`).
+    NotAllowed,
+    /// The user has a session on the server, and may have one only. `detail` tells where and since when.
+    LoggedInElsewhere,
+    /// A guest's login was refused, or asks for more than is configured.
+    GuestRefused,
+    /// The client could not be restarted, switched off or suspended. `detail` says why.
+    PowerFailed,
+    /// A command of the administrator's menu could not be run. `detail` says why.
+    CommandFailed,
     /// A defect in LDM; `detail` is for its maintainers.
     Internal,
 }
@@ -128,6 +138,18 @@ impl FailureKind {
             Self::NoMenu => {
                 "Programs on this computer are missing from the menu of this session. Ask the administrator: {detail}"
             }
+            Self::NotAllowed => {
+                // Translators: the user's name and password were right.
+                "You may not log in at this computer. Use another one, or ask the administrator."
+            }
+            Self::LoggedInElsewhere => {
+                "You are already logged in to the server {server}. Log out there first, or ask the administrator: {detail}"
+            }
+            Self::GuestRefused => {
+                "The server {server} did not let the guest in. Log in with your own name, or tell the administrator."
+            }
+            Self::PowerFailed => "This computer could not do that. Tell the administrator: {detail}",
+            Self::CommandFailed => "This could not be started. Tell the administrator: {detail}",
             Self::Internal => {
                 "Something went wrong in the login program. Try again, and tell the administrator: {detail}"
             }
@@ -161,6 +183,11 @@ impl FailureKind {
         Self::NoLocalApps,
         Self::NoHome,
         Self::NoMenu,
+        Self::NotAllowed,
+        Self::LoggedInElsewhere,
+        Self::GuestRefused,
+        Self::PowerFailed,
+        Self::CommandFailed,
         Self::Internal,
     ];
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::{Access, Elsewhere, Facts, MenuItem, Power, Server};
 use crate::helper::SessionEntry;
 use crate::{Failure, Secret};
 
@@ -17,7 +18,7 @@ pub const SESSION_COMMAND: &str = "ldm-session";
 pub const DEFAULT_SESSION: &str = "default";
 
 /// Version of the `ldm_…` messages. A daemon answers a greeter of another version with an error.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a greeter asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +54,43 @@ pub enum Request {
     LdmPrepare,
     /// After authentication: the sessions of this server.
     LdmSessions,
+    /// Begin a guest's login; answered like [`Request::CreateSession`]. The daemon knows the name and the answers.
+    LdmGuest,
+    /// After authentication, in answer to [`Sessions::elsewhere`]: end those sessions when this one starts.
+    LdmEndOthers,
+    /// What is known of the servers now; asking again tells more.
+    LdmServers,
+    /// Use this server for the logins to come.
+    LdmServer {
+        /// One of [`Seat::servers`]; `None`: whichever the daemon finds best.
+        name: Option<String>,
+    },
+    /// Run the administrator's command.
+    LdmMenu {
+        /// [`MenuItem::number`].
+        number: u8,
+    },
+    /// Restart, switch off or suspend the client.
+    LdmPower {
+        /// Which.
+        action: Power,
+        /// The user has been told that somebody is logged in here. Without it [`Response::LdmConfirm`] may be the answer.
+        confirmed: bool,
+    },
+    /// For the help page.
+    LdmFacts,
+    /// Play a tone; [`Facts::sound`] tells how it went.
+    LdmSoundTest,
+    /// Switch help in seeing, hearing and typing on or off; remembered for this client.
+    LdmAccess {
+        /// All of it.
+        access: Access,
+    },
+    /// The keyboard layout in use, which the session is to have too.
+    LdmLayout {
+        /// Place in `XKBLAYOUT`, from 0.
+        group: u8,
+    },
 }
 
 /// How a message is to be shown, and whether it wants an answer.
@@ -103,9 +141,21 @@ pub enum Response {
         auth_message: String,
     },
     /// Answer to [`Request::LdmHello`].
-    LdmSeat(Seat),
+    LdmSeat(Box<Seat>),
     /// Answer to [`Request::LdmSessions`].
     LdmSessions(Sessions),
+    /// Answer to [`Request::LdmServers`].
+    LdmServers {
+        /// In the order of [`Seat::servers`].
+        servers: Vec<Server>,
+    },
+    /// Answer to [`Request::LdmPower`]: these users are logged in to this client; ask first.
+    LdmConfirm {
+        /// Their names.
+        users: Vec<String>,
+    },
+    /// Answer to [`Request::LdmFacts`].
+    LdmFacts(Box<Facts>),
 }
 
 /// The facts a greeter shows.
@@ -115,9 +165,55 @@ pub struct Seat {
     pub hostname: String,
     /// The server that will be used, as configured.
     pub server: String,
+    /// All that may be chosen from; one alone is no choice.
+    #[serde(default)]
+    pub servers: Vec<String>,
+    /// Who logged in last, where the administrator wants that remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Guests may log in.
+    #[serde(default)]
+    pub guest: bool,
+    /// Seconds after which an idle greeter is to log a guest in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countdown: Option<u32>,
+    /// The administrator's menu.
+    #[serde(default)]
+    pub menu: Vec<MenuItem>,
+    /// What may be done with the client's power.
+    #[serde(default)]
+    pub power: Vec<Power>,
+    /// The administrator has decided the language: do not offer others.
+    #[serde(default)]
+    pub language_forced: bool,
+    /// `LDM_CLOCK_FORMAT` (strftime(3)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
+    /// What is switched on.
+    #[serde(default)]
+    pub access: Access,
+    /// A screen reader and a keyboard for the screen can be started.
+    #[serde(default)]
+    pub assistants: Assistants,
+    /// Name of the monitor for the dialog; `None`: where the pointer is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+    /// Seconds until the idle screen goes blank; 0: never.
+    #[serde(default)]
+    pub blank: u32,
     /// Why the last session or login ended, if that needs telling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+/// Programs for [`Access`] that this client has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Assistants {
+    /// For [`Access::screen_reader`].
+    pub screen_reader: bool,
+    /// For [`Access::keyboard`].
+    pub keyboard: bool,
 }
 
 /// The choice of sessions after authentication.
@@ -131,6 +227,21 @@ pub struct Sessions {
     /// The admin's decision: do not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<String>,
+    /// [`Sessions::preselected`] is what this user chose before.
+    #[serde(default)]
+    pub remembered: bool,
+    /// Id of a session that the user chose before and the server no longer offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+    /// Locales of the server, such as `de_DE.UTF-8`; empty where the language is not the user's to choose.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// The language to preselect: remembered for this user, else the admin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Sessions of this user that must end first; [`Request::LdmEndOthers`] agrees to that.
+    #[serde(default)]
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 #[cfg(test)]
@@ -175,11 +286,12 @@ mod tests {
             hostname: "tc1".into(),
             server: "srv".into(),
             failure: Some(Failure::new(crate::FailureKind::LinkLost)),
+            ..Seat::default()
         };
-        let json = serde_json::to_string(&Response::LdmSeat(seat.clone())).unwrap();
+        let json = serde_json::to_string(&Response::LdmSeat(Box::new(seat.clone()))).unwrap();
         assert!(json.starts_with(r#"{"type":"ldm_seat","hostname":"tc1""#), "{json}");
         let Response::LdmSeat(back) = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
-        assert_eq!(back, seat);
+        assert_eq!(*back, seat);
     }
 
     #[test]
@@ -190,7 +302,11 @@ mod tests {
             name: "\"".repeat(limits::SESSION_NAME),
             comment: Some("\"".repeat(limits::SESSION_COMMENT)),
         };
-        let sessions = Sessions { sessions: vec![entry; limits::SESSIONS], preselected: None, forced: None };
+        let sessions = Sessions {
+            sessions: vec![entry; limits::SESSIONS],
+            languages: vec!["x".repeat(61); limits::LANGUAGES_BYTES / 64],
+            ..Sessions::default()
+        };
         assert!(frame::encode(&Response::LdmSessions(sessions)).is_ok());
     }
 }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::client::{Access, Elsewhere};
 use crate::{limits, text};
 
 /// Version of these messages.
@@ -89,6 +90,18 @@ pub struct Info {
     /// The session this user chose last, if it is still offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<String>,
+    /// The session this user chose last, if it is **no longer** offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+    /// The language this user chose last, if it is still installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered_language: Option<String>,
+    /// Who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserRecord>,
+    /// Sessions that this user has here already.
+    #[serde(default)]
+    pub elsewhere: Vec<Elsewhere>,
     /// Locales installed on the server, such as `de_DE.UTF-8`.
     #[serde(default)]
     pub languages: Vec<String>,
@@ -113,8 +126,21 @@ impl Info {
         self.sessions = self.sessions.into_iter().take(limits::SESSIONS).filter_map(SessionEntry::sanitised).collect();
         self.hostname = text::sanitise_line(&self.hostname, limits::SESSION_NAME);
         self.remembered = self.remembered.filter(|id| self.sessions.iter().any(|s| &s.id == id));
+        self.gone = self.gone.filter(|id| SessionEntry::is_valid_id(id));
+        self.remembered_language = self.remembered_language.filter(|l| is_locale(l));
+        self.elsewhere.truncate(limits::ELSEWHERE);
+        for other in &mut self.elsewhere {
+            other.client = text::sanitise_line(&other.client, limits::SESSION_NAME);
+        }
         self.languages.retain(|l| is_locale(l));
         self.languages.truncate(limits::LANGUAGES);
+        let mut room = limits::LANGUAGES_BYTES;
+        self.languages.retain(|l| {
+            room.checked_sub(l.len() + 3).is_some_and(|left| {
+                room = left;
+                true
+            })
+        });
         self.language = self.language.filter(|l| is_locale(l));
         self.xsession = self.xsession.map(|x| text::sanitise_line(&x, limits::PROMPT));
         self.runtime_dir = self.runtime_dir.filter(|dir| is_plain_path(dir));
@@ -156,6 +182,7 @@ pub struct Load {
 
 /// Input of `ldm-server-helper session`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // each is a wish of its own
 pub struct SessionRequest {
     /// [`VERSION`] of the sender.
     pub version: u32,
@@ -186,6 +213,37 @@ pub struct SessionRequest {
     /// Addresses are to be opened on the client: `BROWSER` is `ltsp-open`.
     #[serde(default)]
     pub open_on_client: bool,
+    /// Write [`SessionRequest::language`] to `~/.dmrc`.
+    #[serde(default)]
+    pub remember_language: bool,
+    /// `CLIENT_ENV`: `KEY=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// The keyboard at the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyboard: Option<Keyboard>,
+    /// Help in seeing, hearing and typing that was switched on at the client.
+    #[serde(default)]
+    pub access: Access,
+    /// End this user's other sessions on this server first.
+    #[serde(default)]
+    pub end_others: bool,
+}
+
+/// A keyboard in XKB's names (xkeyboard-config(7)): `XKBLAYOUT` and friends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Keyboard {
+    /// `XKBRULES`.
+    pub rules: String,
+    /// `XKBMODEL`.
+    pub model: String,
+    /// `XKBLAYOUT`: the one in use first.
+    pub layout: String,
+    /// `XKBVARIANT`, in the same order.
+    pub variant: String,
+    /// `XKBOPTIONS`.
+    pub options: String,
 }
 
 /// The forwarded sound endpoint, as the server has it.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apps;
+pub mod client;
 pub mod desktop_entry;
 pub mod failure;
 pub mod frame;

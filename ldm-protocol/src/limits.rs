@@ -31,6 +31,18 @@ pub const SESSION_COMMENT: usize = 200;
 /// Languages taken from one server's list.
 pub const LANGUAGES: usize = 512;
 
+/// All languages of one server together, each counted with its quotes and comma: they share a frame with the sessions.
+pub const LANGUAGES_BYTES: usize = 8 * 1024;
+
+/// Sessions elsewhere of one user that are told of.
+pub const ELSEWHERE: usize = 8;
+
+/// Variables of `CLIENT_ENV`.
+pub const CLIENT_VARIABLES: usize = 64;
+
+/// One such variable.
+pub const CLIENT_VARIABLE: usize = 4096;
+
 /// One locale name such as `de_DE.UTF-8`.
 pub const LANGUAGE: usize = 64;
 

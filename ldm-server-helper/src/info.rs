@@ -27,6 +27,7 @@ pub fn collect(account: &Account, request: &InfoRequest) -> Info {
             .map(str::to_owned),
         load: load::now(),
         languages: listing.finish(),
+        ..Info::default()
     }
     .sanitised()
 }

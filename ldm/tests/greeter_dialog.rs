@@ -79,7 +79,7 @@ impl Lab {
     fn greeted() -> Option<Self> {
         let mut lab = Self::new(&[], |_| None)?;
         assert!(matches!(lab.hear(), Request::LdmHello { .. }));
-        lab.say(&Response::LdmSeat(Seat { hostname: "tc1".into(), server: "srv".into(), failure: None }));
+        lab.say(&Response::LdmSeat(Box::new(Seat { hostname: "tc1".into(), server: "srv".into(), ..Seat::default() })));
         lab.wait_for_window();
         Some(lab)
     }
@@ -183,7 +183,7 @@ fn a_wrong_password_then_the_right_one_and_a_session() {
     assert!(matches!(lab.hear(), Request::LdmSessions));
     let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
     let sessions = vec![entry("xfce"), entry("icewm"), entry("kde")];
-    lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), forced: None }));
+    lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), ..Sessions::default() }));
     lab.key("Down");
     lab.key("Return");
     let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };

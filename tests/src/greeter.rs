@@ -165,7 +165,7 @@ impl Greeter {
     /// The seat's facts.
     pub fn seat(&mut self) -> Result<greetd::Seat> {
         match self.request(&Request::LdmHello { version: greetd::VERSION })? {
-            Response::LdmSeat(seat) => Ok(seat),
+            Response::LdmSeat(seat) => Ok(*seat),
             other => bail!("instead of the seat: {other:?}"),
         }
     }

@@ -1,11 +1,15 @@
 //! The one table of keys: parsing, help text and the "did you mean" of unknown keys all come from it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use ldm_protocol::helper::{self, SessionEntry};
+use super::Config;
+use super::values::{
+    absolute, access, assignments, boolean, directories, groups, layouts, locale, login_name, menu_items, number,
+    number_from, password, paths, power, seconds, servers, session, sound_daemon, substitution, text, trust, user,
+    users, words, xkb,
+};
 
-use super::{Config, SoundDaemon};
+pub use super::values::{is_server, words as split_words};
 
 /// One key of the configuration.
 pub struct Key {
@@ -18,8 +22,18 @@ pub struct Key {
     /// What it does, in one sentence.
     pub about: &'static str,
     /// Puts the value in, or says why it cannot be one.
-    pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
+    pub(super) set: Set,
 }
+
+/// How a value is put in.
+pub(super) enum Set {
+    /// The key as it is called.
+    One(fn(&mut Config, &str) -> Result<(), String>),
+    /// Ten keys, whose last letter `n` stands for 0 to 9.
+    Numbered(fn(&mut Config, u8, &str) -> Result<(), String>),
+}
+
+use Set::{Numbered, One};
 
 /// Where trust on first use keeps its keys when it is switched on without a path.
 pub const FIRST_USE_FILE: &str = "/var/lib/ldm/known_hosts";
@@ -31,21 +45,21 @@ pub const KEYS: &[Key] = &[
         takes: "HOST[:PORT]…",
         default: "server",
         about: "The servers to log in to, separated by blanks or commas; the first that answers is used.",
-        set: |c, v| servers(v).map(|v| c.servers = v),
+        set: One(|c, v| servers(v).map(|v| c.servers = v)),
     },
     Key {
         name: "SSH_OVERRIDE_PORT",
         takes: "number",
         default: "22",
         about: "Port of the servers that name none.",
-        set: |c, v| number(v, 1, u16::MAX).map(|v| c.port = v),
+        set: One(|c, v| number(v, 1, u16::MAX).map(|v| c.port = v)),
     },
     Key {
         name: "LDM_KNOWN_HOSTS",
         takes: "path…",
         default: "/etc/ssh/ssh_known_hosts",
         about: "Known-hosts files, separated by blanks; a server whose key is in none of them is refused.",
-        set: |c, v| paths(v).map(|v| c.known_hosts = v),
+        set: One(|c, v| paths(v).map(|v| c.known_hosts = v)),
     },
     Key {
         name: "LDM_TRUST_FIRST_USE",
@@ -53,209 +67,481 @@ pub const KEYS: &[Key] = &[
         default: "False",
         about: "Trust a server that no known-hosts file knows the first time it is met, and remember its key in this file \
                 (True: /var/lib/ldm/known_hosts). Whoever answers first is trusted then: for networks that are safe at that moment only.",
-        set: |c, v| trust(v).map(|v| c.trust_first_use = v),
+        set: One(|c, v| trust(v).map(|v| c.trust_first_use = v)),
     },
     Key {
         name: "LDM_SESSION",
         takes: "id",
         default: "the server's default",
         about: "Session to preselect where the server remembers none for the user: the base name of its .desktop file.",
-        set: |c, v| session(v).map(|v| c.session = Some(v)),
+        set: One(|c, v| session(v).map(|v| c.session = Some(v))),
     },
     Key {
         name: "LDM_FORCE_SESSION",
         takes: "id",
         default: "none",
         about: "The session everybody gets; nobody is asked.",
-        set: |c, v| session(v).map(|v| c.force_session = Some(v)),
+        set: One(|c, v| session(v).map(|v| c.force_session = Some(v))),
     },
     Key {
         name: "LDM_LANGUAGE",
         takes: "locale",
         default: "the server's",
         about: "Language of sessions for which none was chosen, such as de_DE.UTF-8.",
-        set: |c, v| locale(v).map(|v| c.language = Some(v)),
+        set: One(|c, v| locale(v).map(|v| c.language = Some(v))),
     },
     Key {
         name: "LDM_FORCE_LANGUAGE",
         takes: "locale",
         default: "none",
         about: "The language of every session, whatever was chosen.",
-        set: |c, v| locale(v).map(|v| c.force_language = Some(v)),
+        set: One(|c, v| locale(v).map(|v| c.force_language = Some(v))),
     },
     Key {
         name: "LDM_XSESSION",
         takes: "path",
         default: "the server's Xsession",
         about: "Xsession script on the server that starts the session.",
-        set: |c, v| absolute(v).map(|_| c.xsession = Some(v.to_owned())),
+        set: One(|c, v| absolute(v).map(|_| c.xsession = Some(v.to_owned()))),
+    },
+    Key {
+        name: "LDM_AUTOLOGIN",
+        takes: "True or False",
+        default: "False",
+        about: "Log a guest in as soon as the client is up, without a greeter; if that fails, the greeter says why.",
+        set: One(|c, v| boolean(v).map(|v| c.autologin = v)),
+    },
+    Key {
+        name: "LDM_GUESTLOGIN",
+        takes: "True or False",
+        default: "False",
+        about: "Offer a login as guest.",
+        set: One(|c, v| boolean(v).map(|v| c.guest_login = v)),
+    },
+    Key {
+        name: "LDM_USERNAME",
+        takes: "user",
+        default: "the client's host name",
+        about: "Whom a guest or an automatic login is.",
+        set: One(|c, v| login_name(v).map(|v| c.username = Some(v))),
+    },
+    Key {
+        name: "LDM_PASSWORD",
+        takes: "password",
+        default: "the user's name",
+        about: "Password of that user. Whoever can read this file can read it: LDM_GUEST_KEY is better.",
+        set: One(|c, v| password(v).map(|v| c.password = Some(v))),
+    },
+    Key {
+        name: "LDM_GUEST_KEY",
+        takes: "path",
+        default: "none",
+        about: "Private SSH key of that user, without a passphrase, readable by LDM_WORKER_USER; then no password is used.",
+        set: One(|c, v| absolute(v).map(|v| c.guest_key = Some(v))),
+    },
+    Key {
+        name: "LDM_GUEST_SERVER",
+        takes: "HOST[:PORT]…",
+        default: "LDM_SERVER",
+        about: "Servers for guests and automatic logins.",
+        set: One(|c, v| servers(v).map(|v| c.guest_servers = v)),
+    },
+    Key {
+        name: "LDM_AUTOLOGIN_SERVER",
+        takes: "HOST[:PORT]…",
+        default: "LDM_SERVER",
+        about: "The same under its other name; LDM_GUEST_SERVER goes before it.",
+        set: One(|c, v| servers(v).map(|v| c.autologin_servers = v)),
+    },
+    Key {
+        name: "LDM_LOGIN_TIMEOUT",
+        takes: "seconds",
+        default: "none",
+        about: "Log a guest in when nobody has done anything at the greeter for so long.",
+        set: One(|c, v| seconds(v).map(|v| c.login_timeout = Some(v))),
+    },
+    Key {
+        name: "LDM_TIMEOUT_ENABLED",
+        takes: "True or False",
+        default: "False",
+        about: "Old form: whether LDM_TIMEOUT_TIME counts.",
+        set: One(|c, v| boolean(v).map(|v| c.timeout_enabled = v)),
+    },
+    Key {
+        name: "LDM_TIMEOUT_TIME",
+        takes: "seconds",
+        default: "none",
+        about: "Old form of LDM_LOGIN_TIMEOUT.",
+        set: One(|c, v| seconds(v).map(|v| c.timeout_time = Some(v))),
+    },
+    Key {
+        name: "HOST_TO_USERNAME",
+        takes: "PATTERN/REPLACEMENT",
+        default: "none",
+        about: "Make the guest's name out of the client's: pc/guest makes guest01 of pc01. A client without the pattern in its name has no guest login.",
+        set: One(|c, v| substitution(v).map(|v| c.host_to_username = Some(v))),
+    },
+    Key {
+        name: "LDM_USER_ALLOW",
+        takes: "user,@group…",
+        default: "everybody",
+        about: "Who may log in at this client, separated by commas; a name with @ before it is a group of the server.",
+        set: One(|c, v| users(v).map(|v| c.user_allow = v)),
+    },
+    Key {
+        name: "LDM_USER_DENY",
+        takes: "user,@group…",
+        default: "nobody",
+        about: "Who may not, also if LDM_USER_ALLOW names them.",
+        set: One(|c, v| users(v).map(|v| c.user_deny = v)),
+    },
+    Key {
+        name: "LDM_LIMIT_ONE_SESSION",
+        takes: "True or False",
+        default: "False",
+        about: "A user's other sessions on that server end when a new one starts.",
+        set: One(|c, v| boolean(v).map(|v| c.limit_one_session = v)),
+    },
+    Key {
+        name: "LDM_LIMIT_ONE_SESSION_PROMPT",
+        takes: "True or False",
+        default: "False",
+        about: "Ask before that.",
+        set: One(|c, v| boolean(v).map(|v| c.limit_one_session_prompt = v)),
+    },
+    Key {
+        name: "LDM_REMEMBER_USER",
+        takes: "True or False",
+        default: "False",
+        about: "Put the name of whoever logged in last into the greeter.",
+        set: One(|c, v| boolean(v).map(|v| c.remember_user = v)),
+    },
+    Key {
+        name: "CLIENT_ENV",
+        takes: "NAME=VALUE…",
+        default: "none",
+        about: "Variables for every session, separated by blanks.",
+        set: One(|c, v| assignments(v).map(|v| c.client_env = v)),
+    },
+    Key {
+        name: "XKBLAYOUT",
+        takes: "layout,…",
+        default: "the X server's",
+        about: "Keyboard layouts, at most 4; the first is used at first.",
+        set: One(|c, v| layouts(v).map(|v| c.keyboard.layout = v)),
+    },
+    Key {
+        name: "XKBVARIANT",
+        takes: "variant,…",
+        default: "none",
+        about: "Their variants, in the same order.",
+        set: One(|c, v| xkb(v).map(|v| c.keyboard.variant = v)),
+    },
+    Key {
+        name: "XKBMODEL",
+        takes: "model",
+        default: "the X server's",
+        about: "The keyboard's model.",
+        set: One(|c, v| xkb(v).map(|v| c.keyboard.model = v)),
+    },
+    Key {
+        name: "XKBOPTIONS",
+        takes: "option,…",
+        default: "none",
+        about: "Options of the keyboard, such as grp:alt_shift_toggle.",
+        set: One(|c, v| xkb(v).map(|v| c.keyboard.options = v)),
+    },
+    Key {
+        name: "XKBRULES",
+        takes: "rules",
+        default: "the X server's",
+        about: "Rules by which these names are understood.",
+        set: One(|c, v| xkb(v).map(|v| c.keyboard.rules = v)),
+    },
+    Key {
+        name: "X_NUMLOCK",
+        takes: "True or False",
+        default: "as the X server has it",
+        about: "Switch Num Lock on, or off, when the display starts.",
+        set: One(|c, v| boolean(v).map(|v| c.num_lock = Some(v))),
+    },
+    Key {
+        name: "X_BLANKING",
+        takes: "seconds",
+        default: "600",
+        about: "Blank the screen of an idle greeter after so long; 0: never.",
+        set: One(|c, v| seconds(v).map(|v| c.blanking = v)),
+    },
+    Key {
+        name: "LDM_MENU_ITEM_n",
+        takes: "text",
+        default: "none",
+        about: "Name of an item of the greeter's menu; n is 0 to 9.",
+        set: Numbered(|c, n, v| {
+            text(v).map(|v| {
+                c.menu_items.insert(n, v);
+            })
+        }),
+    },
+    Key {
+        name: "LDM_MENU_COMMAND_n",
+        takes: "command line",
+        default: "none",
+        about: "What that item runs on the client, as root.",
+        set: Numbered(|c, n, v| {
+            words(v).map(|v| {
+                c.menu_commands.insert(n, v);
+            })
+        }),
+    },
+    Key {
+        name: "LDM_POWER",
+        takes: "action…",
+        default: "reboot shutdown suspend",
+        about: "What the greeter offers of these; None: nothing.",
+        set: One(|c, v| power(v).map(|v| c.power = v)),
+    },
+    Key {
+        name: "LDM_POWER_PROGRAM",
+        takes: "command line",
+        default: "systemctl",
+        about: "Does it; reboot, poweroff or suspend is added.",
+        set: One(|c, v| words(v).map(|v| c.power_program = v)),
+    },
+    Key {
+        name: "LDM_CLOCK_FORMAT",
+        takes: "strftime",
+        default: "the language's own",
+        about: "How the greeter writes date and time.",
+        set: One(|c, v| text(v).map(|v| c.clock_format = Some(v))),
+    },
+    Key {
+        name: "LDM_MONITOR",
+        takes: "name",
+        default: "where the pointer is",
+        about: "Monitor for the greeter's dialog, such as HDMI-1.",
+        set: One(|c, v| text(v).map(|v| c.monitor = Some(v))),
+    },
+    Key {
+        name: "LDM_ACCESSIBILITY",
+        takes: "aid…",
+        default: "none",
+        about: "What is switched on until somebody chooses otherwise: screen-reader, high-contrast, large-text, large-pointer, sticky-keys, slow-keys, keyboard.",
+        set: One(|c, v| access(v).map(|v| c.access = v)),
+    },
+    Key {
+        name: "LDM_SCREEN_READER",
+        takes: "command line",
+        default: "orca",
+        about: "The screen reader for the greeter.",
+        set: One(|c, v| words(v).map(|v| c.screen_reader = v)),
+    },
+    Key {
+        name: "LDM_ONSCREEN_KEYBOARD",
+        takes: "command line",
+        default: "onboard",
+        about: "The keyboard on the screen for the greeter.",
+        set: One(|c, v| words(v).map(|v| c.onscreen_keyboard = v)),
+    },
+    Key {
+        name: "LDM_STATE_DIR",
+        takes: "path",
+        default: "/var/lib/ldm",
+        about: "Where this client remembers who logged in last and what was switched on.",
+        set: One(|c, v| absolute(v).map(|v| c.state_dir = v)),
+    },
+    Key {
+        name: "LDM_DEBUG",
+        takes: "True or False",
+        default: "False",
+        about: "Old form of LDM_LOGLEVEL = 7.",
+        set: One(|c, v| boolean(v).map(|v| c.debug = v)),
     },
     Key {
         name: "LDM_GREETER",
         takes: "command line",
         default: "ldm-greeter",
         about: "The greeter: any program that speaks the greetd protocol on the socket in GREETD_SOCK.",
-        set: |c, v| words(v).map(|v| c.greeter = v),
+        set: One(|c, v| words(v).map(|v| c.greeter = v)),
     },
     Key {
         name: "LDM_THEME",
         takes: "name or path",
         default: "default",
         about: "Theme of ldm-greeter.",
-        set: |c, v| text(v).map(|v| c.theme = Some(v)),
+        set: One(|c, v| text(v).map(|v| c.theme = Some(v))),
     },
     Key {
         name: "LDM_DIRECTX",
         takes: "True or False",
         default: "False",
         about: "Send the session's windows over plain TCP: faster on weak machines, and readable and alterable by everybody on the network.",
-        set: |c, v| boolean(v).map(|v| c.directx = v),
+        set: One(|c, v| boolean(v).map(|v| c.directx = v)),
     },
     Key {
         name: "LDM_LOGLEVEL",
         takes: "0 to 7",
         default: "6",
         about: "How much is logged, as in syslog(3): 3 errors, 4 warnings, 6 what happens, 7 everything. Answers are logged at no level.",
-        set: |c, v| number(v, 0, 7).map(|v| c.log_level = u8::try_from(v).unwrap_or(7)),
+        set: One(|c, v| number(v, 0, 7).map(|v| c.log_level = u8::try_from(v).unwrap_or(7))),
     },
     Key {
         name: "LDM_SYSLOG",
         takes: "True or False",
         default: "False",
         about: "Log to /dev/log instead of the journal or standard error.",
-        set: |c, v| boolean(v).map(|v| c.syslog = v),
+        set: One(|c, v| boolean(v).map(|v| c.syslog = v)),
     },
     Key {
         name: "LDM_XSERVER",
         takes: "command line",
         default: "Xorg",
         about: "The X server with its arguments; the display, the cookie and -displayfd are added.",
-        set: |c, v| words(v).map(|v| c.xserver = v),
+        set: One(|c, v| words(v).map(|v| c.xserver = v)),
     },
     Key {
         name: "LDM_VT",
         takes: "1 to 63",
         default: "the X server's choice",
         about: "Virtual terminal of the X server.",
-        set: |c, v| number(v, 1, 63).map(|v| c.vt = u8::try_from(v).ok()),
+        set: One(|c, v| number(v, 1, 63).map(|v| c.vt = u8::try_from(v).ok())),
     },
     Key {
         name: "LDM_GREETER_USER",
         takes: "user",
         default: "ldm-greeter",
         about: "User that the greeter runs as.",
-        set: |c, v| user(v).map(|v| c.greeter_user = v),
+        set: One(|c, v| user(v).map(|v| c.greeter_user = v)),
     },
     Key {
         name: "LDM_WORKER_USER",
         takes: "user",
         default: "ldm",
         about: "User that holds the connection to the server.",
-        set: |c, v| user(v).map(|v| c.worker_user = v),
+        set: One(|c, v| user(v).map(|v| c.worker_user = v)),
     },
     Key {
         name: "SOUND",
         takes: "True or False",
         default: "True",
         about: "Give the session the sound of this client. False: nothing is forwarded.",
-        set: |c, v| boolean(v).map(|v| c.sound = v),
+        set: One(|c, v| boolean(v).map(|v| c.sound = v)),
     },
     Key {
         name: "SOUND_DAEMON",
         takes: "auto, pulseaudio, pipewire or path",
         default: "auto",
         about: "The sound daemon: one of the two, which is then started for each session; the socket of one that runs; or auto: the one that runs, else the one that is installed.",
-        set: |c, v| sound_daemon(v).map(|v| c.sound_daemon = v),
+        set: One(|c, v| sound_daemon(v).map(|v| c.sound_daemon = v)),
     },
     Key {
         name: "VOLUME",
         takes: "0 to 100",
         default: "90",
         about: "Volume of the speakers at the start of a session, in percent.",
-        set: |c, v| number_from(v, 0, 100).map(|v| c.volume = v),
+        set: One(|c, v| number_from(v, 0, 100).map(|v| c.volume = v)),
     },
     Key {
         name: "MIC_VOLUME",
         takes: "0 to 100",
         default: "40",
         about: "Volume of the microphone at the start of a session, in percent.",
-        set: |c, v| number_from(v, 0, 100).map(|v| c.mic_volume = v),
+        set: One(|c, v| number_from(v, 0, 100).map(|v| c.mic_volume = v)),
     },
     Key {
         name: "MICROPHONE",
         takes: "True or False",
         default: "True",
         about: "Let the session record. False: it can only play.",
-        set: |c, v| boolean(v).map(|v| c.microphone = v),
+        set: One(|c, v| boolean(v).map(|v| c.microphone = v)),
     },
     Key {
         name: "LOCAL_APPS",
         takes: "True or False",
         default: "False",
         about: "Let sessions start programs on this client (ltsp-localapps).",
-        set: |c, v| boolean(v).map(|v| c.local_apps = v),
+        set: One(|c, v| boolean(v).map(|v| c.local_apps = v)),
     },
     Key {
         name: "LOCAL_APPS_WHITELIST",
         takes: "program…",
         default: "all programs",
         about: "The programs that may be started so, separated by blanks: paths, or names to be found in the PATH.",
-        set: |c, v| words(v).map(|v| c.local_apps_whitelist = v),
+        set: One(|c, v| words(v).map(|v| c.local_apps_whitelist = v)),
     },
     Key {
         name: "LOCAL_APPS_GROUPS",
         takes: "group…",
         default: "audio video",
         about: "Groups of this client that a user of local programs gets where the server has them in a group of the same name; audio and video in any case.",
-        set: |c, v| groups(v).map(|v| c.local_apps_groups = v),
+        set: One(|c, v| groups(v).map(|v| c.local_apps_groups = v)),
     },
     Key {
         name: "LOCAL_APPS_EXTRAMOUNTS",
         takes: "path…",
         default: "none",
         about: "Directories of the server, besides the home, that local programs see, separated by commas or blanks.",
-        set: |c, v| directories(v).map(|v| c.local_apps_extra_mounts = v),
+        set: One(|c, v| directories(v).map(|v| c.local_apps_extra_mounts = v)),
     },
     Key {
         name: "SSH_FOLLOW_SYMLINKS",
         takes: "True or False",
         default: "False for the home, True for other directories",
         about: "Follow the server's symbolic links there instead of showing them.",
-        set: |c, v| boolean(v).map(|v| c.follow_symlinks = Some(v)),
+        set: One(|c, v| boolean(v).map(|v| c.follow_symlinks = Some(v))),
     },
     Key {
         name: "LOCAL_APPS_MENU",
         takes: "True or False",
         default: "False",
         about: "Show the programs of this client in the session's menu.",
-        set: |c, v| boolean(v).map(|v| c.local_apps_menu = v),
+        set: One(|c, v| boolean(v).map(|v| c.local_apps_menu = v)),
     },
     Key {
         name: "LOCAL_APPS_MENU_ITEMS",
         takes: "name…",
         default: "all programs",
         about: "Which of them: base names of .desktop files, separated by commas or blanks.",
-        set: |c, v| menu_items(v).map(|v| c.local_apps_menu_items = v),
+        set: One(|c, v| menu_items(v).map(|v| c.local_apps_menu_items = v)),
     },
     Key {
         name: "LOCAL_APPS_OPEN",
         takes: "command line",
         default: "none",
         about: "Open web addresses of the session on this client with this program, such as firefox; it also opens what ltsp-open hands over.",
-        set: |c, v| words(v).map(|v| c.local_apps_open = v),
+        set: One(|c, v| words(v).map(|v| c.local_apps_open = v)),
     },
     Key {
         name: "REMOTE_APPS",
         takes: "True or False",
         default: "False",
         about: "Let programs on this client start programs in the session on the server (ltsp-remoteapps).",
-        set: |c, v| boolean(v).map(|v| c.remote_apps = v),
+        set: One(|c, v| boolean(v).map(|v| c.remote_apps = v)),
     },
 ];
 
 /// The key of this name.
+///
+/// `LDM_MENU_ITEM_3` is one of `LDM_MENU_ITEM_n`.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    KEYS.iter().find(|key| key.name == name || key.number_in(name).is_some())
+}
+
+impl Key {
+    /// The number in `name`, if that is one of the ten keys that this one stands for.
+    fn number_in(&self, name: &str) -> Option<u8> {
+        let Numbered(_) = self.set else { return None };
+        let stem = self.name.strip_suffix('n')?;
+        name.strip_prefix(stem).filter(|rest| rest.len() == 1)?.parse().ok()
+    }
+
+    /// Puts `value` in, for the key that is called `name` in the file.
+    pub(super) fn put(&self, config: &mut Config, name: &str, value: &str) -> Result<(), String> {
+        match self.set {
+            One(set) => set(config, value),
+            Numbered(set) => set(config, self.number_in(name).ok_or("the number is missing")?, value),
+        }
+    }
 }
 
 /// The key most like `name`, if one is like it at all.
@@ -294,162 +580,6 @@ pub fn reference() -> String {
     out
 }
 
-fn boolean(value: &str) -> Result<bool, String> {
-    match value.to_lowercase().as_str() {
-        "true" | "y" | "yes" | "1" | "on" => Ok(true),
-        "false" | "n" | "no" | "0" | "off" => Ok(false),
-        _ => Err(format!("“{value}” is neither True nor False")),
-    }
-}
-
-fn number(value: &str, least: u16, most: u16) -> Result<u16, String> {
-    let out_of_range = || format!("“{value}” is no number from {least} to {most}");
-    value.parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(out_of_range)
-}
-
-fn number_from(value: &str, least: u8, most: u8) -> Result<u8, String> {
-    number(value, least.into(), most.into()).map(|number| u8::try_from(number).unwrap_or(most))
-}
-
-/// Items separated by commas or blanks; those with blanks in them are quoted.
-fn list(value: &str) -> Result<Vec<String>, String> {
-    words(&value.replace(',', " "))
-}
-
-fn sound_daemon(value: &str) -> Result<SoundDaemon, String> {
-    match value {
-        "auto" => Ok(SoundDaemon::Auto),
-        // The original's names of it.
-        "pulseaudio" | "pulse" => Ok(SoundDaemon::PulseAudio),
-        "pipewire" => Ok(SoundDaemon::PipeWire),
-        path if path.starts_with('/') => absolute(path).map(SoundDaemon::Socket),
-        _ => Err(format!("“{value}” is none of auto, pulseaudio, pipewire and the path of a socket")),
-    }
-}
-
-fn groups(value: &str) -> Result<Vec<String>, String> {
-    list(value)?.iter().map(|name| user(name).map_err(|_| format!("“{name}” is no group name"))).collect()
-}
-
-fn directories(value: &str) -> Result<Vec<PathBuf>, String> {
-    list(value)?.iter().map(|path| absolute(path)).collect()
-}
-
-fn menu_items(value: &str) -> Result<Vec<String>, String> {
-    let name = |item: &String| {
-        let name = item.strip_suffix(".desktop").unwrap_or(item);
-        let good = SessionEntry::is_valid_id(name);
-        if good { Ok(name.to_owned()) } else { Err(format!("“{item}” is no base name of a .desktop file")) }
-    };
-    list(value)?.iter().map(name).collect()
-}
-
-fn text(value: &str) -> Result<String, String> {
-    if value.is_empty() { Err("the value is empty".to_owned()) } else { Ok(value.to_owned()) }
-}
-
-fn session(value: &str) -> Result<String, String> {
-    if !SessionEntry::is_valid_id(value) || value.contains(char::is_whitespace) {
-        return Err(format!("“{value}” is no session id: write the base name of its .desktop file, such as xfce"));
-    }
-    Ok(value.to_owned())
-}
-
-fn locale(value: &str) -> Result<String, String> {
-    if !helper::is_locale(value) {
-        return Err(format!("“{value}” is no locale: write one such as de_DE.UTF-8"));
-    }
-    Ok(value.to_owned())
-}
-
-fn absolute(value: &str) -> Result<PathBuf, String> {
-    if !value.starts_with('/') {
-        return Err(format!("“{value}” is no path from the root: it must begin with /"));
-    }
-    Ok(PathBuf::from(value))
-}
-
-fn paths(value: &str) -> Result<Vec<PathBuf>, String> {
-    words(value)?.iter().map(|path| absolute(path)).collect()
-}
-
-fn trust(value: &str) -> Result<Option<PathBuf>, String> {
-    if value.starts_with('/') {
-        return absolute(value).map(Some);
-    }
-    let on =
-        boolean(value).map_err(|_| format!("“{value}” is neither True nor False nor a path that begins with /"))?;
-    Ok(on.then(|| PathBuf::from(FIRST_USE_FILE)))
-}
-
-fn user(value: &str) -> Result<String, String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if value.is_empty() || value.len() > 32 || value.starts_with('-') || !value.chars().all(good) {
-        return Err(format!("“{value}” is no user name"));
-    }
-    Ok(value.to_owned())
-}
-
-fn servers(value: &str) -> Result<Vec<String>, String> {
-    let list: Vec<_> =
-        value
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|s| !s.is_empty())
-            .map(|host| {
-                if is_server(host) { Ok(host.to_owned()) } else { Err(format!("“{host}” is no host or host:port")) }
-            })
-            .collect::<Result<_, _>>()?;
-    match list.len() {
-        0 => Err("no server is named".to_owned()),
-        1..=64 => Ok(list),
-        more => Err(format!("{more} servers are too many; 64 are enough")),
-    }
-}
-
-/// Whether `host` can be `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address.
-pub fn is_server(host: &str) -> bool {
-    let good = |c: char| c.is_alphanumeric() || "_.-".contains(c);
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|p| p > 0);
-    let is_v6 = |a: &str| {
-        a.contains(':') && a.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c) || good(c) || c == '%')
-    };
-    if host.len() > 300 {
-        return false;
-    }
-    if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return is_v6(address) && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
-    }
-    if host.matches(':').count() > 1 {
-        return is_v6(host);
-    }
-    let (name, port) = host.split_once(':').map_or((host, None), |(n, p)| (n, Some(p)));
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(good) && port.is_none_or(is_port)
-}
-
-/// Splits a command line at its blanks; single or double quotes keep blanks together. There is no shell and no expansion.
-pub fn words(line: &str) -> Result<Vec<String>, String> {
-    let mut out = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    for c in line.chars() {
-        match (quote, c) {
-            (Some(open), c) if open == c => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, c) if c.is_whitespace() => out.extend(word.take()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    out.extend(word);
-    match (quote, out.first()) {
-        (Some(_), _) => Err("the closing quote is missing".to_owned()),
-        (None, Some(first)) if !first.is_empty() => Ok(out),
-        _ => Err("the value is empty".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -467,25 +597,6 @@ mod tests {
     fn distances() {
         for (a, b, want) in [("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
             assert_eq!(distance(a, b), want, "{a} {b}");
-        }
-    }
-
-    #[test]
-    fn command_lines() {
-        let ok = |line| words(line).unwrap();
-        assert_eq!(ok("a  b\tc"), ["a", "b", "c"]);
-        assert_eq!(ok("\"/opt/my greeter\" --x='1 2' ''"), ["/opt/my greeter", "--x=1 2", ""]);
-        assert_eq!(ok("agreety --cmd '$HOME;`x`'"), ["agreety", "--cmd", "$HOME;`x`"]);
-        assert!(words("a 'b").is_err() && words(" ").is_err() && words("''").is_err());
-    }
-
-    #[test]
-    fn servers_are_hosts() {
-        for good in ["server", "10.0.0.1", "srv:2222", "[::1]:22", "fe80::1%eth0", "::1", "bücher.example"] {
-            assert!(is_server(good), "{good}");
-        }
-        for bad in ["", "-oProxyCommand=x", "a b", "srv:0", "srv:99999", "srv:", ":22", "a/b", "[::1]22", "user@srv"] {
-            assert!(!is_server(bad), "{bad}");
         }
     }
 }

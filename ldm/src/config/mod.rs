@@ -5,11 +5,16 @@
 
 pub mod ini;
 pub mod keys;
+mod values;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ldm_protocol::text;
+use ldm_protocol::client::{Access, Power};
+use ldm_protocol::helper::Keyboard;
+use ldm_protocol::{Secret, text};
 
 pub use ini::Place;
 
@@ -29,6 +34,35 @@ pub enum SoundDaemon {
     /// One that runs already, at this socket.
     Socket(PathBuf),
 }
+
+/// `LDM_PASSWORD`. It stands in a file that others may read, and is treated like any other secret all the same.
+#[derive(Clone)]
+pub struct Password(Arc<Secret>);
+
+impl Password {
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self(Arc::new(secret))
+    }
+
+    /// The password itself.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Password {}
 
 /// Everything that can be configured, with the defaults of [`keys::KEYS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +86,68 @@ pub struct Config {
     pub force_language: Option<String>,
     /// `LDM_XSESSION`.
     pub xsession: Option<String>,
+    /// `LDM_AUTOLOGIN`.
+    pub autologin: bool,
+    /// `LDM_GUESTLOGIN`.
+    pub guest_login: bool,
+    /// `LDM_USERNAME`.
+    pub username: Option<String>,
+    /// `LDM_PASSWORD`.
+    pub password: Option<Password>,
+    /// `LDM_GUEST_KEY`.
+    pub guest_key: Option<PathBuf>,
+    /// `LDM_GUEST_SERVER`.
+    pub guest_servers: Vec<String>,
+    /// `LDM_AUTOLOGIN_SERVER`.
+    pub autologin_servers: Vec<String>,
+    /// `LDM_LOGIN_TIMEOUT`.
+    pub login_timeout: Option<u32>,
+    /// `LDM_TIMEOUT_ENABLED`.
+    pub timeout_enabled: bool,
+    /// `LDM_TIMEOUT_TIME`.
+    pub timeout_time: Option<u32>,
+    /// `HOST_TO_USERNAME`.
+    pub host_to_username: Option<(String, String)>,
+    /// `LDM_USER_ALLOW`.
+    pub user_allow: Vec<String>,
+    /// `LDM_USER_DENY`.
+    pub user_deny: Vec<String>,
+    /// `LDM_LIMIT_ONE_SESSION`.
+    pub limit_one_session: bool,
+    /// `LDM_LIMIT_ONE_SESSION_PROMPT`.
+    pub limit_one_session_prompt: bool,
+    /// `LDM_REMEMBER_USER`.
+    pub remember_user: bool,
+    /// `CLIENT_ENV`.
+    pub client_env: Vec<String>,
+    /// `XKBLAYOUT` and friends; empty: the X server's own.
+    pub keyboard: Keyboard,
+    /// `X_NUMLOCK`.
+    pub num_lock: Option<bool>,
+    /// `X_BLANKING`.
+    pub blanking: u32,
+    /// `LDM_MENU_ITEM_n`.
+    pub menu_items: BTreeMap<u8, String>,
+    /// `LDM_MENU_COMMAND_n`.
+    pub menu_commands: BTreeMap<u8, Vec<String>>,
+    /// `LDM_POWER`.
+    pub power: Vec<Power>,
+    /// `LDM_POWER_PROGRAM`.
+    pub power_program: Vec<String>,
+    /// `LDM_CLOCK_FORMAT`.
+    pub clock_format: Option<String>,
+    /// `LDM_MONITOR`.
+    pub monitor: Option<String>,
+    /// `LDM_ACCESSIBILITY`.
+    pub access: Access,
+    /// `LDM_SCREEN_READER`.
+    pub screen_reader: Vec<String>,
+    /// `LDM_ONSCREEN_KEYBOARD`.
+    pub onscreen_keyboard: Vec<String>,
+    /// `LDM_STATE_DIR`.
+    pub state_dir: PathBuf,
+    /// `LDM_DEBUG`.
+    pub debug: bool,
     /// `LDM_GREETER`; empty: our own.
     pub greeter: Vec<String>,
     /// `LDM_THEME`.
@@ -114,6 +210,37 @@ impl Default for Config {
             language: None,
             force_language: None,
             xsession: None,
+            autologin: false,
+            guest_login: false,
+            username: None,
+            password: None,
+            guest_key: None,
+            guest_servers: Vec::new(),
+            autologin_servers: Vec::new(),
+            login_timeout: None,
+            timeout_enabled: false,
+            timeout_time: None,
+            host_to_username: None,
+            user_allow: Vec::new(),
+            user_deny: Vec::new(),
+            limit_one_session: false,
+            limit_one_session_prompt: false,
+            remember_user: false,
+            client_env: Vec::new(),
+            keyboard: Keyboard::default(),
+            num_lock: None,
+            blanking: 600,
+            menu_items: BTreeMap::new(),
+            menu_commands: BTreeMap::new(),
+            power: vec![Power::Reboot, Power::ShutDown, Power::Suspend],
+            power_program: vec!["systemctl".to_owned()],
+            clock_format: None,
+            monitor: None,
+            access: Access::default(),
+            screen_reader: vec!["orca".to_owned()],
+            onscreen_keyboard: vec!["onboard".to_owned()],
+            state_dir: PathBuf::from("/var/lib/ldm"),
+            debug: false,
             greeter: Vec::new(),
             theme: None,
             directx: false,
@@ -215,7 +342,8 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Loaded, ConfigError> {
             continue;
         }
         // getltscfg(1): NONE un-sets.
-        let result = if setting.value == "NONE" { Ok(()) } else { (key.set)(&mut loaded.config, &setting.value) };
+        let result =
+            if setting.value == "NONE" { Ok(()) } else { key.put(&mut loaded.config, &setting.key, &setting.value) };
         match result {
             Ok(()) => loaded.config.places.push((key.name, place.clone())),
             Err(why) => {
@@ -263,6 +391,14 @@ mod tests {
              MIC_VOLUME=0\nMICROPHONE=False\nLOCAL_APPS=True\nLOCAL_APPS_WHITELIST=/usr/bin/firefox vlc\n\
              LOCAL_APPS_GROUPS=audio, scanner\nLOCAL_APPS_EXTRAMOUNTS=/srv/a, \"/srv/b c\"\nSSH_FOLLOW_SYMLINKS=True\n\
              LOCAL_APPS_MENU=True\nLOCAL_APPS_MENU_ITEMS=firefox.desktop,vlc\nLOCAL_APPS_OPEN=firefox --new-window\n\
+             LDM_AUTOLOGIN=yes\nLDM_GUESTLOGIN=yes\nLDM_USERNAME=guest\nLDM_PASSWORD=sesame\nLDM_GUEST_KEY=/k\n\
+             LDM_GUEST_SERVER=g\nLDM_AUTOLOGIN_SERVER=h\nLDM_LOGIN_TIMEOUT=30\nLDM_TIMEOUT_ENABLED=y\nLDM_TIMEOUT_TIME=40\n\
+             HOST_TO_USERNAME=pc/guest\nLDM_USER_ALLOW=a,@b\nLDM_USER_DENY=c\nLDM_LIMIT_ONE_SESSION=y\n\
+             LDM_LIMIT_ONE_SESSION_PROMPT=y\nLDM_REMEMBER_USER=y\nCLIENT_ENV=A=1\nXKBLAYOUT=us,de\nXKBVARIANT=,nodeadkeys\n\
+             XKBMODEL=pc105\nXKBOPTIONS=grp:alt_shift_toggle\nXKBRULES=evdev\nX_NUMLOCK=y\nX_BLANKING=0\n\
+             LDM_MENU_ITEM_3=Radio\nLDM_MENU_COMMAND_3=radio on\nLDM_POWER=reboot\nLDM_POWER_PROGRAM=/bin/p\nLDM_CLOCK_FORMAT=%H\n\
+             LDM_MONITOR=HDMI-1\nLDM_ACCESSIBILITY=large-text, keyboard\nLDM_SCREEN_READER=r\nLDM_ONSCREEN_KEYBOARD=k -s\n\
+             LDM_STATE_DIR=/s\nLDM_DEBUG=y\n\
              REMOTE_APPS=True\n",
         );
         assert!(loaded.warnings.is_empty() && loaded.notes.is_empty());
@@ -282,6 +418,43 @@ mod tests {
                 language: Some("de_DE.UTF-8".into()),
                 force_language: Some("C".into()),
                 xsession: Some("/etc/X11/Xsession".into()),
+                autologin: true,
+                guest_login: true,
+                username: Some("guest".into()),
+                password: Some(Password::new(Secret::new("sesame").unwrap())),
+                guest_key: Some("/k".into()),
+                guest_servers: vec!["g".into()],
+                autologin_servers: vec!["h".into()],
+                login_timeout: Some(30),
+                timeout_enabled: true,
+                timeout_time: Some(40),
+                host_to_username: Some(("pc".into(), "guest".into())),
+                user_allow: vec!["a".into(), "@b".into()],
+                user_deny: vec!["c".into()],
+                limit_one_session: true,
+                limit_one_session_prompt: true,
+                remember_user: true,
+                client_env: vec!["A=1".into()],
+                keyboard: Keyboard {
+                    rules: "evdev".into(),
+                    model: "pc105".into(),
+                    layout: "us,de".into(),
+                    variant: ",nodeadkeys".into(),
+                    options: "grp:alt_shift_toggle".into(),
+                },
+                num_lock: Some(true),
+                blanking: 0,
+                menu_items: BTreeMap::from([(3, "Radio".into())]),
+                menu_commands: BTreeMap::from([(3, vec!["radio".into(), "on".into()])]),
+                power: vec![Power::Reboot],
+                power_program: vec!["/bin/p".into()],
+                clock_format: Some("%H".into()),
+                monitor: Some("HDMI-1".into()),
+                access: Access { large_text: true, keyboard: true, ..Access::default() },
+                screen_reader: vec!["r".into()],
+                onscreen_keyboard: vec!["k".into(), "-s".into()],
+                state_dir: "/s".into(),
+                debug: true,
                 greeter: vec!["tuigreet".into(), "--time".into()],
                 theme: Some("school".into()),
                 directx: true,
@@ -395,6 +568,12 @@ mod tests {
             "LDM_XSERVER",
             "LDM_GREETER_USER",
             "LDM_WORKER_USER",
+            "X_BLANKING",
+            "LDM_POWER",
+            "LDM_POWER_PROGRAM",
+            "LDM_SCREEN_READER",
+            "LDM_ONSCREEN_KEYBOARD",
+            "LDM_STATE_DIR",
             "SOUND",
             "SOUND_DAEMON",
             "VOLUME",
@@ -406,7 +585,7 @@ mod tests {
             "REMOTE_APPS",
         ] {
             let key = keys::find(key).unwrap();
-            (key.set)(&mut config, key.default).unwrap();
+            key.put(&mut config, key.name, key.default).unwrap();
         }
         assert_eq!(config, Config::default());
     }

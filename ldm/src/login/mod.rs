@@ -15,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ldm_protocol::client::Access;
 use ldm_protocol::{Failure, FailureKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -214,6 +215,11 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
         },
         direct: None,
         services,
+        remember_language: false,
+        env: Vec::new(),
+        keyboard: None,
+        access: Access::default(),
+        end_others: false,
     };
     let session = remote.start(start).await?;
     for notice in session.notices() {
@@ -249,7 +255,7 @@ async fn authenticate(known_hosts: &[PathBuf], target: &Target, terminal: &mut T
     let mut attempts = 1;
     loop {
         let mut remote = Remote::connect(&to).await?;
-        match remote.authenticate(&user, terminal).await.ok_or(LoginError::Cancelled)? {
+        match remote.authenticate(&user, None, terminal).await.ok_or(LoginError::Cancelled)? {
             Ok(()) => return Ok(remote),
             Err(failure) if failure.kind == FailureKind::Denied && terminal.is_interactive() && attempts < ATTEMPTS => {
                 terminal.tell(&failure.to_string());

@@ -23,6 +23,7 @@ pub(super) fn offer(policy: &Policy, info: &Info) -> Sessions {
         sessions: info.sessions.clone(),
         preselected: preselected(policy, info),
         forced: policy.force_session.clone(),
+        ..Sessions::default()
     }
 }
 

@@ -69,6 +69,15 @@ impl Seat {
             }
             Request::LdmSessions => self.sessions(),
             Request::LdmHello { version } => self.hello(version),
+            Request::LdmGuest | Request::LdmEndOthers => self.misused("not offered"),
+            Request::LdmServers
+            | Request::LdmServer { .. }
+            | Request::LdmMenu { .. }
+            | Request::LdmPower { .. }
+            | Request::LdmFacts
+            | Request::LdmSoundTest
+            | Request::LdmAccess { .. }
+            | Request::LdmLayout { .. } => self.client_request(request),
             Request::CancelSession => {}
         }
     }
@@ -83,8 +92,9 @@ impl Seat {
             hostname: self.policy.hostname.clone(),
             server: self.policy.server.clone(),
             failure: self.failure.clone(),
+            ..self.policy.facts.clone()
         };
-        self.act(Action::Reply(Response::LdmSeat(seat)));
+        self.act(Action::Reply(Response::LdmSeat(Box::new(seat))));
     }
 
     fn create(&mut self, username: String) {
@@ -128,7 +138,7 @@ impl Seat {
                     worker.login.clone_from(&username);
                 }
                 self.state = State::Authenticating(login);
-                self.act(Action::Tell(Command::Login { username }));
+                self.act(Action::Tell(Command::Login { username, key: None }));
             }
             other => self.state = other,
         }
@@ -214,7 +224,7 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { server } => match &mut self.worker {
+            Event::Connected { server, .. } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
                     worker.server = Some(server);
                     self.log_in();

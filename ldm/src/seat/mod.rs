@@ -6,6 +6,7 @@
 
 mod backoff;
 mod choice;
+mod client;
 mod local_link;
 mod login;
 mod machine;
@@ -15,7 +16,8 @@ mod tests;
 mod worker_link;
 
 use ldm_protocol::Failure;
-use ldm_protocol::greetd::{Request, Response};
+use ldm_protocol::client::{Access, Power};
+use ldm_protocol::greetd::{self, Request, Response};
 use ldm_protocol::helper::{SessionEntry, UserRecord};
 
 pub use choice::Choice;
@@ -31,6 +33,8 @@ pub struct Policy {
     pub hostname: String,
     /// `LDM_SERVER`'s first, for the greeter to show.
     pub server: String,
+    /// What the greeter shows besides.
+    pub facts: greetd::Seat,
     /// `LDM_SESSION`.
     pub session: Option<String>,
     /// `LDM_FORCE_SESSION`.
@@ -110,6 +114,16 @@ pub enum Action {
     StartLocal(u64, String, Option<Box<UserRecord>>),
     /// Have the local session end everything that it began.
     StopLocal,
+    /// Learn more of the servers' state; what is known is the policy's `facts` until then.
+    ProbeServers,
+    /// Run the administrator's command of this number.
+    RunCommand(u8),
+    /// Restart, switch off or suspend this client.
+    Power(Power),
+    /// Play a tone.
+    TestSound,
+    /// Switch help in seeing, hearing and typing on and off, and remember it.
+    SetAccess(Access),
     /// Something failed, for the log.
     Failed(String),
     /// Everything has ended; leave with this status.

@@ -11,6 +11,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ldm_protocol::client::Access;
+use ldm_protocol::greetd;
 use ldm_protocol::helper::DirectDisplay;
 use ldm_protocol::{Failure, FailureKind, text};
 use nix::sys::signal::Signal;
@@ -217,6 +219,7 @@ impl Driver {
         Policy {
             hostname: sys::hostname(),
             server: config.servers.first().cloned().unwrap_or_default(),
+            facts: greetd::Seat::default(),
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
@@ -314,6 +317,11 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
+            Action::ProbeServers
+            | Action::RunCommand(_)
+            | Action::Power(_)
+            | Action::TestSound
+            | Action::SetAccess(_) => {}
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -473,6 +481,11 @@ impl Driver {
             display,
             direct,
             services,
+            remember_language: false,
+            env: self.config.client_env.clone(),
+            keyboard: None,
+            access: Access::default(),
+            end_others: false,
         })));
     }
 

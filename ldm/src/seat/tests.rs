@@ -6,7 +6,7 @@ mod logins;
 
 use std::time::Duration;
 
-use ldm_protocol::greetd::{AuthMessageType, ErrorType, Request, Response};
+use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
 use ldm_protocol::helper::{Info, SessionEntry, UserRecord};
 use ldm_protocol::{Failure, FailureKind, Secret};
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ fn parse_request(text: &str) -> Request {
         "null" => Request::PostAuthMessageResponse { response: None },
         "run" => Request::StartSession { cmd: rest.split(' ').map(str::to_owned).collect(), env: vec![] },
         "cancel" => Request::CancelSession,
-        "hello" => Request::LdmHello { version: 1 },
+        "hello" => Request::LdmHello { version: greetd::VERSION },
         "hello-9" => Request::LdmHello { version: 9 },
         "prepare" => Request::LdmPrepare,
         "sessions" => Request::LdmSessions,
@@ -81,7 +81,7 @@ fn parse_worker(text: &str) -> protocol::Event {
     let message = |style| protocol::Event::Message { style, text: rest.to_owned() };
     let failed = |kind| protocol::Event::Failed(Failure::new(kind));
     match word {
-        "connected" => protocol::Event::Connected { server: "srv".into() },
+        "connected" => protocol::Event::Connected { server: "srv".into(), transport: Box::default() },
         "visible" => message(AuthMessageType::Visible),
         "secret" => message(AuthMessageType::Secret),
         "info" => message(AuthMessageType::Info),
@@ -122,7 +122,7 @@ fn show(action: &Action) -> String {
             format!("publish {}", list.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","))
         }
         Action::StartWorker(id) => format!("worker {id}"),
-        Action::Tell(Command::Login { username }) => format!("login {username}"),
+        Action::Tell(Command::Login { username, .. }) => format!("login {username}"),
         Action::Tell(Command::Answer { response }) => {
             format!("answer {}", response.as_ref().map_or("null", Secret::expose))
         }
@@ -137,6 +137,9 @@ fn show(action: &Action) -> String {
             format!("start-local {id} {login} {}", user.as_ref().map_or("nobody", |user| &user.name))
         }
         Action::StopLocal => "stop-local".into(),
+        Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound | Action::SetAccess(_) => {
+            format!("{action:?}")
+        }
         Action::Failed(_) => "log".into(),
         Action::Exit(status) => format!("exit {status}"),
         Action::Reply(response) => match response {
@@ -148,6 +151,9 @@ fn show(action: &Action) -> String {
             Response::Error { description, .. } => format!("misuse {description}"),
             Response::AuthMessage { auth_message_type, auth_message } => {
                 format!("{auth_message_type:?} {auth_message}")
+            }
+            Response::LdmServers { .. } | Response::LdmConfirm { .. } | Response::LdmFacts(_) => {
+                format!("{response:?}")
             }
             Response::LdmSeat(s) => format!("seat {} {:?}", s.server, s.failure.as_ref().map(|f| f.kind)),
             Response::LdmSessions(s) => format!(

@@ -15,6 +15,7 @@ mod session;
 mod sound;
 
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -147,10 +148,11 @@ async fn try_attempt<W: AsyncWrite + Send + Unpin>(
         None => return Err(Over::Quietly),
     };
     let remote = Remote::connect(&to).await?;
-    tell(link, &Event::Connected { server: remote.server().to_owned() }).await?;
+    let transport = Box::new(remote.transport());
+    tell(link, &Event::Connected { server: remote.server().to_owned(), transport }).await?;
 
-    let (mut remote, username) = wait_for_login(link, &to, remote).await?;
-    remote.authenticate(&username, link).await.ok_or(Over::Quietly)??;
+    let (mut remote, username, key) = wait_for_login(link, &to, remote).await?;
+    remote.authenticate(&username, key.as_deref(), link).await.ok_or(Over::Quietly)??;
     tell(link, &Event::Authenticated).await?;
 
     let start = wait_for_start(link, &to, &mut remote).await?;
@@ -216,7 +218,7 @@ async fn wait_for_login<W: AsyncWrite + Send + Unpin>(
     link: &mut Link<W>,
     to: &Connect,
     remote: Remote,
-) -> Result<(Remote, String), Over> {
+) -> Result<(Remote, String, Option<PathBuf>), Over> {
     let mut remote = Some(remote);
     loop {
         let closed = async {
@@ -235,9 +237,9 @@ async fn wait_for_login<W: AsyncWrite + Send + Unpin>(
             command = link.command() => command,
         };
         return match command {
-            Some(Command::Login { username }) => match remote {
-                Some(remote) => Ok((remote, username)),
-                None => Ok((Remote::connect(to).await?, username)),
+            Some(Command::Login { username, key }) => match remote {
+                Some(remote) => Ok((remote, username, key)),
+                None => Ok((Remote::connect(to).await?, username, key)),
             },
             Some(Command::Stop) | None => Err(Over::Quietly),
             Some(_) => Err(disorder()),

@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
+use ldm_protocol::client::{Access, Transport};
 use ldm_protocol::greetd::AuthMessageType;
-use ldm_protocol::helper::{DirectDisplay, Info, UserRecord};
+use ldm_protocol::helper::{DirectDisplay, Info, Keyboard, UserRecord};
 use ldm_protocol::{Failure, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub enum Command {
     Login {
         /// Checked by the daemon: not empty, bounded, no control characters.
         username: String,
+        /// A guest's private key (OpenSSH's format, without a passphrase), to be tried first.
+        key: Option<PathBuf>,
     },
     /// Answer to the last `Message`; `None` acknowledges `info` and `error`.
     Answer {
@@ -69,6 +72,16 @@ pub struct Start {
     pub direct: Option<DirectDisplay>,
     /// What the session gets besides its windows.
     pub services: Services,
+    /// Write the language to the user's `~/.dmrc`, too.
+    pub remember_language: bool,
+    /// `CLIENT_ENV`: `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// The keyboard here.
+    pub keyboard: Option<Keyboard>,
+    /// Help in seeing, hearing and typing that is on here.
+    pub access: Access,
+    /// End the user's other sessions on the server first.
+    pub end_others: bool,
 }
 
 /// What a session gets besides its windows.
@@ -125,6 +138,8 @@ pub enum Event {
     Connected {
         /// The server chosen, as configured.
         server: String,
+        /// What was agreed upon with it, sanitised.
+        transport: Box<Transport>,
     },
     /// The server's PAM conversation asks or says something; wait for `Answer` before the next.
     Message {

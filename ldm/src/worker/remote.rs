@@ -1,7 +1,9 @@
 //! One login on one server: connection, authentication, list of sessions, session. The worker and `ldm login` both use it.
 
+use std::path::Path;
 use std::time::Duration;
 
+use ldm_protocol::client::Transport;
 use ldm_protocol::helper::{self, Info, InfoRequest, VERSION};
 use ldm_protocol::{Failure, FailureKind};
 use tokio::io::AsyncWriteExt;
@@ -55,13 +57,24 @@ impl Remote {
         self.connection.server()
     }
 
-    /// Authenticates; `None` if the user gave up. After a failure the connection is of no more use.
+    /// What was agreed upon with the server.
+    pub fn transport(&self) -> Transport {
+        Transport { server: self.server().to_owned(), ..Transport::default() }
+    }
+
+    /// Authenticates, with the private key in the file `key` if there is one; `None` if the user gave up. After a failure the
+    /// connection is of no more use.
     pub async fn authenticate(
         &mut self,
         user: &str,
+        key: Option<&Path>,
         conversation: &mut impl Conversation,
     ) -> Option<Result<(), Failure>> {
-        match self.connection.authenticate(user, conversation).await {
+        let result = match key {
+            Some(key) => self.connection.authenticate_key(user, key).await,
+            None => self.connection.authenticate(user, conversation).await,
+        };
+        match result {
             Ok(()) => Some(Ok(())),
             Err(SshError { reason: Reason::Cancelled, .. }) => None,
             Err(error) => Some(Err(told(error))),

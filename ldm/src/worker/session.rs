@@ -336,6 +336,11 @@ fn request(connection: &Connection, start: &Start, sound: Option<helper::Sound>)
         sound,
         menu: start.services.menu.is_some(),
         open_on_client: start.services.open,
+        remember_language: start.remember_language,
+        env: start.env.clone(),
+        keyboard: start.keyboard.clone(),
+        access: start.access,
+        end_others: start.end_others,
     }
 }
 

@@ -67,7 +67,9 @@ async fn the_daemons_end_ends_the_worker() {
 
 #[tokio::test]
 async fn commands_out_of_order_are_a_defect() {
-    for command in [Command::Login { username: "al".into() }, Command::Stop, Command::Answer { response: None }] {
+    for command in
+        [Command::Login { username: "al".into(), key: None }, Command::Stop, Command::Answer { response: None }]
+    {
         let mut daemon = Daemon::new();
         daemon.send(&command).await;
         assert_eq!(daemon.failure().await, FailureKind::Internal);

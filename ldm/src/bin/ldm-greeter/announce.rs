@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use gettextrs::gettext;
+use crate::i18n::gettext;
 use gtk4::{gdk, glib, prelude::*};
 use ldm_protocol::Failure;
 

@@ -1,6 +1,6 @@
 //! The list of sessions: "Default" first, then what the server offers.
 
-use gettextrs::gettext;
+use crate::i18n::gettext;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gettextrs::gettext;
+use crate::i18n::gettext;
 use gtk4::{glib, prelude::*};
 
 use crate::i18n;

@@ -5,7 +5,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use gettextrs::gettext;
+pub(crate) use gettextrs::gettext;
 
 use crate::model::Notice;
 

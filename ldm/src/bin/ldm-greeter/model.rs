@@ -327,7 +327,7 @@ impl Model {
                 if self.notice.is_none() && matches!(self.state, State::Name) {
                     self.notice = seat.failure.clone().map(Notice::Failure);
                 }
-                self.seat = Some(seat);
+                self.seat = Some(*seat);
                 self.prepare(actions);
             }
             return;

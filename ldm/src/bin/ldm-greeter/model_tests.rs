@@ -36,7 +36,11 @@ fn foreign(error_type: ErrorType, description: &str) -> Event {
 }
 
 fn seat() -> Event {
-    Event::Answered(Response::LdmSeat(Seat { hostname: "tc1".into(), server: "srv".into(), failure: None }))
+    Event::Answered(Response::LdmSeat(Box::new(Seat {
+        hostname: "tc1".into(),
+        server: "srv".into(),
+        ..Seat::default()
+    })))
 }
 
 fn sessions(ids: &[&str], preselected: Option<&str>, forced: Option<&str>) -> Event {
@@ -45,6 +49,7 @@ fn sessions(ids: &[&str], preselected: Option<&str>, forced: Option<&str>) -> Ev
         sessions: ids.iter().map(entry).collect(),
         preselected: preselected.map(str::to_owned),
         forced: forced.map(str::to_owned),
+        ..Sessions::default()
     }))
 }
 
@@ -58,6 +63,7 @@ fn word(action: &Action) -> String {
         Action::Send(Request::LdmHello { .. }) => "ldm_hello".to_owned(),
         Action::Send(Request::LdmPrepare) => PREPARE.to_owned(),
         Action::Send(Request::LdmSessions) => SESSIONS.to_owned(),
+        Action::Send(other) => format!("{other:?}"),
         Action::Quit => "quit".to_owned(),
         Action::Fail(why) => format!("fail: {why}"),
         Action::Restart => "restart".to_owned(),
@@ -367,7 +373,7 @@ fn the_end_of_the_last_session_is_told() {
     let mut model = Model::new("alice".to_owned(), None);
     model.update(Event::Opened);
     let seat = Seat { failure: Some(Failure::new(FailureKind::LinkLost)), ..Seat::default() };
-    model.update(Event::Answered(Response::LdmSeat(seat)));
+    model.update(Event::Answered(Response::LdmSeat(Box::new(seat))));
     assert_eq!(screen(&model), "name !LinkLost");
     assert_eq!(model.username(), "alice");
 }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
-use gettextrs::gettext;
+use crate::i18n::gettext;
 use gtk4::glib::{Propagation, clone};
 use gtk4::{glib, prelude::*};
 use ldm_protocol::{Secret, limits};

@@ -108,7 +108,7 @@ fn requests_at_the_wrong_time() {
         policy(),
         &[
             GREETING,
-            "ask hello-9 -> misuse this ldm speaks version 1 of its messages
+            "ask hello-9 -> misuse this ldm speaks version 2 of its messages
             ask null -> misuse nothing was asked
             ask answer x -> misuse nothing was asked
             ask run ldm-session xfce -> misuse log in first
@@ -170,8 +170,12 @@ fn names_are_data() {
         {
             seat.step(now, event);
         }
-        let actions = seat.step(now, Event::Worker(1, protocol::Event::Connected { server: "s".into() }));
-        assert!(matches!(&actions[..], [Action::Tell(Command::Login { username })] if username == good), "{actions:?}");
+        let actions = seat
+            .step(now, Event::Worker(1, protocol::Event::Connected { server: "s".into(), transport: Box::default() }));
+        assert!(
+            matches!(&actions[..], [Action::Tell(Command::Login { username, .. })] if username == good),
+            "{actions:?}"
+        );
     }
 }
 
