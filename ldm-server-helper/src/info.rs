@@ -4,7 +4,7 @@ use ldm_protocol::helper::{self, Info, InfoRequest, is_locale};
 
 use crate::account::Account;
 use crate::languages::{self, Listing};
-use crate::{dmrc, load, sessions, xsession};
+use crate::{dmrc, elsewhere, load, sessions, user, xsession};
 
 /// Collects everything. The answer is bounded by [`Info::sanitised`], far below [`ldm_protocol::limits::HELPER_LINE`].
 pub fn collect(account: &Account, request: &InfoRequest) -> Info {
@@ -26,6 +26,8 @@ pub fn collect(account: &Account, request: &InfoRequest) -> Info {
             .and_then(|dir| dir.to_str())
             .map(str::to_owned),
         load: load::now(),
+        user: user::complete(),
+        elsewhere: elsewhere::list(account),
         languages: listing.finish(),
         ..Info::default()
     }

@@ -24,7 +24,7 @@ use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{dmrc, environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{dmrc, elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -87,6 +87,8 @@ struct Plan {
     marker: Marker,
     directory: Option<Directory>,
     no_sound: Option<String>,
+    /// The client for which the user's other sessions end.
+    end_others: Option<String>,
 }
 
 impl Plan {
@@ -111,10 +113,17 @@ impl Plan {
             }
         }
         let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Self { home, label, target, settings, marker, directory, no_sound })
+        if let Some(directory) = &directory {
+            elsewhere::record(directory, &request.client);
+        }
+        let end_others = request.end_others.then(|| elsewhere::name_of(&request.client));
+        Ok(Self { home, label, target, settings, marker, directory, no_sound, end_others })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
+        if let Some(client) = &self.end_others {
+            elsewhere::end(account, &self.marker, client);
+        }
         tidy(account);
         let signals = signals().map_err(|e| Refused::failed("signals", e))?;
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
@@ -317,6 +326,7 @@ impl Running {
         let status = started.ok().and_then(|()| self.wait(stdin));
         let ran = self.since.elapsed();
         let left = processes::end(&self.marker);
+        let taken_by = self.directory.as_ref().filter(|_| status.is_none()).and_then(elsewhere::taken_by);
         drop(self.directory.take());
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
@@ -327,6 +337,7 @@ impl Running {
         let ended = SessionEvent::Ended {
             status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
             milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            taken_by,
             too_short,
             last_words: if too_short { self.log.last_words() } else { Vec::new() },
         };

@@ -22,7 +22,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::worker_link::Worker;
-use super::{Action, Choice, Event, Policy, Seat};
+use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, allow};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -216,8 +216,16 @@ impl Driver {
 
     fn policy(&self, options: &Options) -> Policy {
         let config = &self.config;
+        let hostname = sys::hostname();
+        let guest = Guest::of(config, &hostname).unwrap_or_else(|why| {
+            tracing::warn!("{}", text::sanitise_line(&why, LOG_LINE));
+            None
+        });
         Policy {
-            hostname: sys::hostname(),
+            rules: Rules::of(config),
+            limit: Limit::of(config),
+            guest,
+            hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
             facts: greetd::Seat::default(),
             session: config.session.clone(),
@@ -306,7 +314,7 @@ impl Driver {
                     tracing::warn!(error = %chain(&error), "foreign greeters see no session list");
                 }
             }
-            Action::StartWorker(id) => self.start_worker(id),
+            Action::StartWorker(id, servers) => self.start_worker(id, servers),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => {
@@ -419,7 +427,7 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64) {
+    fn start_worker(&mut self, id: u64, servers: Vec<String>) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let events = self.events.clone();
         let local = self.pair_for_local();
@@ -427,7 +435,11 @@ impl Driver {
             Ok(worker) => {
                 self.to_worker = Some((id, commands));
                 self.spawn(Part::Worker(id), worker.serve(events, queue));
-                self.tell_worker(Command::Connect(self.connect()));
+                let mut connect = self.connect();
+                if !servers.is_empty() {
+                    connect.servers = servers;
+                }
+                self.tell_worker(Command::Connect(connect));
             }
             Err(error) => {
                 tracing::error!(%error, "no session worker");
@@ -448,7 +460,8 @@ impl Driver {
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
             locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none(),
+            want_info: config.force_session.is_none() || allow::checks_users(config),
+            checked: allow::checks_users(config),
             want_sound: config.sound,
         }
     }
@@ -485,7 +498,7 @@ impl Driver {
             env: self.config.client_env.clone(),
             keyboard: None,
             access: Access::default(),
-            end_others: false,
+            end_others: Limit::of(&self.config) != Limit::Off,
         })));
     }
 
