@@ -7,6 +7,7 @@
 mod backoff;
 mod choice;
 mod client;
+mod language;
 mod local_link;
 mod login;
 mod machine;
