@@ -476,7 +476,10 @@ impl Driver {
     }
 
     fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language } = choice;
+        let Choice { session, remember, language, remember_language, missing_language } = choice;
+        if let Some(missing) = missing_language {
+            tracing::warn!(language = missing, "the server has no such language; the session gets another");
+        }
         tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
         let display = self.display.clone().unwrap_or_default();
         let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
@@ -494,7 +497,7 @@ impl Driver {
             display,
             direct,
             services,
-            remember_language: false,
+            remember_language,
             env: self.config.client_env.clone(),
             keyboard: None,
             access: Access::default(),
