@@ -7,13 +7,16 @@ mod announce;
 mod chooser;
 mod clock;
 mod i18n;
+mod keyboard;
 mod keys;
 mod link;
 mod model;
 mod monitors;
 mod setup;
+mod sleep;
 mod theme;
 mod window;
+mod xserver;
 
 use std::cell::{OnceCell, RefCell};
 use std::io::Write;
