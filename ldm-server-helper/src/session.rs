@@ -24,7 +24,7 @@ use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{dmrc, environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{access, dmrc, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -101,6 +101,7 @@ impl Plan {
         settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
         settings.extend(language(account, request.language.as_deref()));
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
+        settings.extend(access::settings(request.access, account, directory.as_ref().map(Directory::path)));
         display(account, request, directory.as_ref(), &mut settings)?;
 
         if request.remember {

@@ -339,10 +339,7 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers
-            | Action::RunCommand(_)
-            | Action::Power(_)
-            | Action::TestSound => {}
+            Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound => {}
             Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),

@@ -209,7 +209,8 @@ impl Keyboard {
     fn read(&self) {
         let named = self.server.root_text(RULES).map(|value| parse_rules(&value)).unwrap_or_default();
         let layouts = if named.is_empty() { self.groups() } else { named };
-        let group = self.server.x.xkb_get_state(u16::from(ID::USE_CORE_KBD)).ok().and_then(|cookie| cookie.reply().ok());
+        let group =
+            self.server.x.xkb_get_state(u16::from(ID::USE_CORE_KBD)).ok().and_then(|cookie| cookie.reply().ok());
         self.layouts.replace(layouts);
         self.group.set(group.map_or(0, |state| u8::from(state.group)));
     }

@@ -69,7 +69,8 @@ mod tests {
         for saver in [FOUND, Saver { dpms: None, ..FOUND }, Saver { dpms: Some((false, [9; 3])), ..FOUND }] {
             assert_eq!(Saver::from_words(&saver.to_words()), Some(saver));
         }
-        for words in [&[][..], &[1; 7], &[70_000, 0, 0, 0, 0, 0, 0, 0], &[1, 1, 9, 0, 0, 0, 0, 0], &[1, 1, 1, 1, 7, 0, 0, 0]]
+        for words in
+            [&[][..], &[1; 7], &[70_000, 0, 0, 0, 0, 0, 0, 0], &[1, 1, 9, 0, 0, 0, 0, 0], &[1, 1, 1, 1, 7, 0, 0, 0]]
         {
             assert_eq!(Saver::from_words(words), None);
         }

@@ -15,8 +15,8 @@ use x11rb::protocol::Event;
 use x11rb::protocol::dpms::{self, ConnectionExt as _};
 use x11rb::protocol::xkb;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, Blanking, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Exposures, InputFocus, MapState,
-    PropMode, Window,
+    Atom, AtomEnum, Blanking, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Exposures, InputFocus,
+    MapState, PropMode, Window,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -130,7 +130,8 @@ impl XServer {
     /// The start of a property of the root window, of type `STRING`.
     pub(crate) fn root_text(&self, name: &str) -> Option<Vec<u8>> {
         let atom = self.atom(name)?;
-        let reply = self.x.get_property(false, self.root, atom, AtomEnum::STRING, 0, PROPERTY / 4).ok()?.reply().ok()?;
+        let reply =
+            self.x.get_property(false, self.root, atom, AtomEnum::STRING, 0, PROPERTY / 4).ok()?.reply().ok()?;
         (reply.format == 8 && !reply.value.is_empty()).then_some(reply.value)
     }
 
