@@ -41,8 +41,15 @@ pub struct Greeter {
 }
 
 impl Greeter {
-    /// Starts it on `display`; its X authority file must be in `directory` already. `bus` is the socket of its message bus.
-    pub fn start(&self, display: &str, directory: &Directory, bus: Option<&Path>) -> Result<Child, StartError> {
+    /// Starts it on `display`; its X authority file must be in `directory` already. `bus` is the socket of its message bus, and
+    /// `spoken` whether a screen reader will be there.
+    pub fn start(
+        &self,
+        display: &str,
+        directory: &Directory,
+        bus: Option<&Path>,
+        spoken: bool,
+    ) -> Result<Child, StartError> {
         let (program, args) = match self.command.split_first() {
             Some((program, args)) => (OsString::from(program), args),
             None => (own_greeter().into_os_string(), &[][..]),
@@ -56,6 +63,7 @@ impl Greeter {
         Ok(spawn
             .envs(self.environment(display, directory))
             .envs(bus_address(bus))
+            .envs(spoken.then_some(("LDM_GREETER_A11Y", "1")))
             .cwd(directory.home())
             .umask(0o077)
             .output(Output::Log)

@@ -390,7 +390,7 @@ impl Driver {
         let (commands, mut signals) = mpsc::channel(COMMANDS);
         self.to_greeter = Some(commands);
         let bus = self.start_beside(&display);
-        let started = self.greeter.start(&display, &self.directory, bus.as_deref());
+        let started = self.greeter.start(&display, &self.directory, bus.as_deref(), self.access.screen_reader);
         let events = self.events.clone();
         self.spawn(Part::Greeter, async move {
             let why = match started {

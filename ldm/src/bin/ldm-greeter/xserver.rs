@@ -151,6 +151,7 @@ impl XServer {
 
     /// Lets go of the display as the session is to find it.
     pub(crate) fn leave(&self) {
+        let managed = self.is_managed();
         if let Some(before) = self.saved.take() {
             self.set_saver(before);
         }
@@ -158,6 +159,11 @@ impl XServer {
             if let Some(atom) = self.atom(name) {
                 let _ = self.x.delete_property(self.root, atom);
             }
+        }
+        // The next window that wants keys gets them, as if the greeter had never been there.
+        if !managed {
+            let focus = u32::from(u8::from(InputFocus::POINTER_ROOT));
+            let _ = self.x.set_input_focus(InputFocus::POINTER_ROOT, focus, x11rb::CURRENT_TIME);
         }
         // Not only sent: who follows must not find the greeter's settings.
         let _ = self.x.sync();
@@ -199,6 +205,12 @@ impl XServer {
         let _ = self.x.flush();
     }
 
+    /// Where the pointer is, in pixels from the screen's origin.
+    pub(crate) fn pointer(&self) -> Option<(i32, i32)> {
+        let reply = self.x.query_pointer(self.root).ok()?.reply().ok()?;
+        reply.same_screen.then(|| (reply.root_x.into(), reply.root_y.into()))
+    }
+
     // --- the keyboard's window ---
 
     /// Gives the keyboard to the greeter's window. Without a window manager keys go to the window under the pointer, which may
@@ -211,8 +223,9 @@ impl XServer {
             return;
         };
         self.ours.set(Some(window));
-        // The window may go meanwhile, which is an error event and no more.
-        let _ = self.x.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME);
+        // If the window goes, keys go nowhere until the next one has come: what is typed may be a password, and whatever lies
+        // below must not get it. Where there is no window any more this is an error event and no more.
+        let _ = self.x.set_input_focus(InputFocus::NONE, window, x11rb::CURRENT_TIME);
         self.settle();
     }
 

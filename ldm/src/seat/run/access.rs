@@ -176,7 +176,7 @@ impl Programs {
             };
             let again = tokio::time::sleep_until(bus_refused.unwrap_or_else(tokio::time::Instant::now));
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { break },
+                told = changes.changed() => if told.is_err() { break },
                 () = reader.ended() => {}
                 () = keyboard.ended() => {}
                 () = bus.ended() => bus_refused = Some(tokio::time::Instant::now() + BUS_AGAIN),
