@@ -25,7 +25,7 @@ use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{access, elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -108,6 +108,7 @@ impl Plan {
         let (language, locale) = language(account, request.language.as_deref());
         settings.extend(language);
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
+        settings.extend(access::settings(request.access, account, directory.as_ref().map(Directory::path)));
         display(account, request, directory.as_ref(), &mut settings)?;
 
         remember(&home, request, session.as_ref(), locale.as_deref());

@@ -3,17 +3,23 @@
 //! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
+mod access;
 mod announce;
 mod chooser;
 mod clock;
+mod density;
 mod i18n;
+mod keyboard;
 mod keys;
 mod link;
 mod model;
 mod monitors;
+mod screens;
 mod setup;
+mod sleep;
 mod theme;
 mod window;
+mod xserver;
 
 use std::cell::{OnceCell, RefCell};
 use std::io::Write;
@@ -25,6 +31,7 @@ use gtk4::{gdk, glib};
 
 use crate::link::Link;
 use crate::model::{Action, Event, Model};
+use crate::screens::Screens;
 use crate::window::Window;
 
 /// The program's name, in logs and for assistive programs.
@@ -73,6 +80,7 @@ struct Greeter {
     model: RefCell<Model>,
     window: OnceCell<Rc<Window>>,
     link: Rc<RefCell<Link>>,
+    screens: Rc<Screens>,
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
@@ -90,13 +98,15 @@ fn run(args: Args) -> anyhow::Result<()> {
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
     let look = theme::apply(theme.as_deref(), &display);
     let username = setup::username();
+    let screens = Screens::new();
     let greeter = Rc::new(Greeter {
         model: RefCell::new(Model::new(username.clone(), args.cmd)),
         window: OnceCell::new(),
         link: Rc::clone(&link),
+        screens: Rc::clone(&screens),
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(&look, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &screens, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(
@@ -107,7 +117,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         }),
     );
     greeter.step(Event::Opened);
-    window.present();
+    window.present(look);
     glib::MainLoop::new(None, false).run();
     Ok(())
 }
@@ -123,7 +133,10 @@ impl Greeter {
                     }
                 }
                 // At once: the daemon waits for this process to be gone, and there is nothing to save.
-                Action::Quit => std::process::exit(0),
+                Action::Quit => {
+                    self.screens.leave();
+                    std::process::exit(0)
+                }
                 Action::Fail(reason) => fail(reason),
                 Action::Restart => self.restart(),
             }
@@ -137,7 +150,7 @@ impl Greeter {
         let typed = self.window.get().and_then(|window| window.name_typed());
         let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
         let error = match self.link.borrow().descriptor() {
-            Ok(descriptor) => setup::restart(descriptor, &name),
+            Ok(descriptor) => setup::restart(descriptor, &name, !setup::accessible()),
             Err(error) => error,
         };
         say(&format!("cannot start again: {error}"));

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 use crate::chooser::Chooser;
 use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
+use crate::screens::Screens;
 use crate::theme::Look;
-use crate::{clock, i18n, keys, monitors};
+use crate::{clock, i18n, keys};
 
 const UI: &str = include_str!("window.ui");
 
@@ -30,6 +31,8 @@ pub(crate) struct Missing(&'static str);
 pub(crate) struct Window {
     root: gtk4::Window,
     stage: gtk4::Box,
+    backdrop: gtk4::Fixed,
+    screens: Rc<Screens>,
     logo: gtk4::Image,
     hostname: gtk4::Label,
     title: gtk4::Label,
@@ -63,7 +66,12 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds the window, not yet shown. Everything the user does goes to `send`.
-    pub(crate) fn new(look: &Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
+    pub(crate) fn new(
+        look: &Look,
+        screens: &Rc<Screens>,
+        username: &str,
+        send: Rc<dyn Fn(Event)>,
+    ) -> Result<Rc<Self>, Missing> {
         let ui = gtk4::Builder::from_string(UI);
         let chosen = Rc::clone(&send);
         let chooser =
@@ -71,6 +79,8 @@ impl Window {
         let this = Rc::new(Self {
             root: get(&ui, "window")?,
             stage: get(&ui, "stage")?,
+            backdrop: get(&ui, "backdrop")?,
+            screens: Rc::clone(screens),
             logo: get(&ui, "logo")?,
             hostname: get(&ui, "hostname")?,
             title: get(&ui, "title")?,
@@ -95,8 +105,6 @@ impl Window {
             tiny: Cell::new(false),
             line: Cell::new(40),
         });
-        let background: gtk4::Picture = get(&ui, "background")?;
-        background.set_paintable(look.background.as_ref());
         this.logo.set_paintable(look.logo.as_ref());
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
@@ -110,7 +118,7 @@ impl Window {
     }
 
     /// Shows the window on all monitors.
-    pub(crate) fn present(self: &Rc<Self>) {
+    pub(crate) fn present(self: &Rc<Self>, look: Look) {
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
@@ -121,7 +129,7 @@ impl Window {
                 this.show_status();
             }
         );
-        monitors::follow(&self.root, &self.stage, resize);
+        self.screens.cover(&self.root, &self.stage, &self.backdrop, move |_, _| look.background.clone(), resize);
         self.root.present();
     }
 
@@ -330,6 +338,9 @@ impl Window {
                 (None, _) => gettext("Log in"),
             },
         );
+        if let Some(seat) = model.seat() {
+            self.screens.show(seat);
+        }
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
             set(&self.hostname, hostname);
         }
