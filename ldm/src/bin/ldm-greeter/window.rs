@@ -17,7 +17,7 @@ use crate::chooser::Chooser;
 use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
 use crate::theme::Look;
-use crate::{clock, i18n, keys, monitors};
+use crate::{clock, i18n, keys, monitors, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -96,8 +96,9 @@ impl Window {
             line: Cell::new(40),
         });
         let background: gtk4::Picture = get(&ui, "background")?;
-        background.set_paintable(look.background.as_ref());
+        background.set_paintable(look.background(1920, 1080).as_ref());
         this.logo.set_paintable(look.logo.as_ref());
+        theme::layout::arrange(&this.stage, look.layout, look.bar);
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
         // Translators: what to do, as a heading and on a button.
