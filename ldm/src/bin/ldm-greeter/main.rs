@@ -11,6 +11,7 @@ mod keys;
 mod link;
 mod model;
 mod monitors;
+mod preview;
 mod setup;
 mod theme;
 mod window;
@@ -46,6 +47,8 @@ struct Args {
     /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
     #[arg(long, hide = true)]
     notice: bool,
+    #[command(flatten)]
+    preview: preview::Preview,
 }
 
 /// One line for the log. Never a secret: nothing that was typed is passed here.
@@ -56,11 +59,12 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), args.preview.language()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             say(&error.to_string());
             ExitCode::FAILURE

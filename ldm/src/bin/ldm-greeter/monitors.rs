@@ -3,6 +3,8 @@
 //! GTK 4 cannot place a window: without a window manager it lies at the screen's origin, and `fullscreen()` does nothing. So
 //! the window is as large as all monitors together, and the dialog is laid out within the first of them.
 
+use std::cell::Cell;
+
 use gtk4::gdk::{self, Rectangle};
 use gtk4::glib::{self, clone};
 use gtk4::{gio, prelude::*};
@@ -67,7 +69,19 @@ pub(crate) fn follow(window: &gtk4::Window, stage: &gtk4::Box, changed: impl Fn(
     monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
 }
 
+thread_local! {
+    static PRETENDED: Cell<Option<Rectangle>> = const { Cell::new(None) };
+}
+
+/// For previews: there is one monitor of this size and no other.
+pub(crate) fn pretend((width, height): (i32, i32)) {
+    PRETENDED.set(Some(Rectangle::new(0, 0, width, height)));
+}
+
 fn areas(monitors: &gio::ListModel) -> Vec<Rectangle> {
+    if let Some(area) = PRETENDED.get() {
+        return vec![area];
+    }
     // A monitor that has just come may have no size yet; another notice follows.
     monitors
         .iter::<gdk::Monitor>()

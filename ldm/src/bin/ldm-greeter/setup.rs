@@ -61,13 +61,13 @@ pub(crate) fn inherits_link() -> bool {
     env::var_os(INHERITED).is_some()
 }
 
-/// Starts this program again with the light set-up, unless it is in place.
-pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
+/// Starts this program again with the light set-up, and in `language` if one is asked for, unless that is in place.
+pub(crate) fn ensure(accessible: bool, language: Option<&str>) -> io::Result<()> {
     if env::var_os(READY).is_some() {
         return Ok(());
     }
     let changes = changes(accessible, |key| env::var_os(key));
-    if changes.is_empty() {
+    if changes.is_empty() && language.is_none() {
         return Ok(());
     }
     let mut command = again()?;
@@ -76,6 +76,10 @@ pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
             Some(value) => command.env(key, value),
             None => command.env_remove(key),
         };
+    }
+    if let Some(language) = language {
+        // LANGUAGE counts in every locale but C.
+        command.env("LANGUAGE", language).env("LC_ALL", "C.UTF-8");
     }
     Err(command.exec())
 }

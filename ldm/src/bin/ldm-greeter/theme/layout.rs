@@ -65,7 +65,7 @@ pub(crate) fn arrange(stage: &gtk4::Box, layout: Layout, bar: Bar) {
     for (name, one) in Bar::ALL {
         class(stage, &format!("bar-{name}"), one == bar);
     }
-    let parts: Vec<_> = stage.observe_children().iter::<gtk4::Widget>().flatten().collect();
+    let parts: Vec<_> = std::iter::successors(stage.first_child(), WidgetExt::next_sibling).collect();
     let part = |name: &str| parts.iter().find(|part| part.widget_name() == name);
     if let Some(strip) = part("bar") {
         let last = parts.iter().rfind(|other| *other != strip).filter(|_| bar == Bar::Bottom);
