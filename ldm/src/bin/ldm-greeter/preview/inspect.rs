@@ -19,7 +19,9 @@ const SLACK: f32 = 1.5;
 
 /// A text that is seen.
 pub(crate) struct Text {
-    label: gtk4::Label,
+    /// A label, or the text in an entry.
+    widget: gtk4::Widget,
+    text: String,
     /// Its place in the picture.
     area: Rect,
 }
@@ -27,8 +29,8 @@ pub(crate) struct Text {
 impl Text {
     /// How it is called in messages: the nearest name, and the text's beginning.
     fn shown(&self) -> String {
-        let text: String = self.label.text().chars().take(40).collect();
-        format!("{} “{}”", called(self.label.upcast_ref()), text.replace('\n', " "))
+        let text: String = self.text.chars().take(40).collect();
+        format!("{} “{}”", called(&self.widget), text.replace('\n', " "))
     }
 }
 
@@ -56,18 +58,23 @@ fn widgets(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
 
 /// The texts in the picture.
 pub(crate) fn texts(window: &gtk4::Window) -> Vec<Text> {
-    let labels = widgets(window).into_iter().filter_map(|(widget, area)| {
-        let label = widget.downcast::<gtk4::Label>().ok()?;
-        let seen = !label.text().trim().is_empty() && label.opacity() > 0.0;
-        seen.then_some(Text { label, area })
+    let texts = widgets(window).into_iter().filter_map(|(widget, area)| {
+        let text = match widget.downcast_ref::<gtk4::Label>() {
+            Some(label) => label.text().trim().to_owned(),
+            // Whatever will be typed there.
+            None if widget.is::<gtk4::Text>() => "…".to_owned(),
+            None => return None,
+        };
+        let seen = !text.is_empty() && widget.opacity() > 0.0;
+        seen.then_some(Text { widget, text, area })
     });
-    labels.collect()
+    texts.collect()
 }
 
 /// The words that are seen, each with what it is called.
 pub(crate) fn words(window: &gtk4::Window) -> Vec<(String, String)> {
-    let word = |text: &Text| (called(text.label.upcast_ref()), text.label.text().replace('\n', " "));
-    texts(window).iter().map(word).collect()
+    let labels = texts(window).into_iter().filter(|text| text.widget.is::<gtk4::Label>());
+    labels.map(|text| (called(&text.widget), text.text.replace('\n', " "))).collect()
 }
 
 /// The name of a widget, or of the nearest around it, as a style sheet has it.
@@ -168,9 +175,9 @@ fn line_height(widget: &gtk4::Widget) -> i32 {
 }
 
 fn cut(text: &Text, long: bool) -> Option<&'static str> {
-    let layout = text.label.layout();
+    let layout = text.widget.downcast_ref::<gtk4::Label>()?.layout();
     if layout.is_ellipsized() {
-        let around = std::iter::successors(Some(text.label.clone().upcast::<gtk4::Widget>()), WidgetExt::parent);
+        let around = std::iter::successors(Some(text.widget.clone()), WidgetExt::parent);
         let names: Vec<_> = around.take(5).flat_map(|w| {
             w.css_classes().into_iter().map(|class| class.to_string()).chain([w.widget_name().to_string()])
         }).collect();
@@ -184,20 +191,32 @@ fn cut(text: &Text, long: bool) -> Option<&'static str> {
     None
 }
 
+/// The colours in which texts are drawn, with their opacity.
+pub(crate) fn colours(texts: &[Text]) -> Vec<([f64; 3], f64)> {
+    let colour = |text: &Text| {
+        let colour = text.widget.style_context().color();
+        let around = std::iter::successors(Some(text.widget.clone()), WidgetExt::parent);
+        let alpha = around.fold(f64::from(colour.alpha()), |alpha, widget| alpha * widget.opacity());
+        ([colour.red(), colour.green(), colour.blue()].map(f64::from), alpha)
+    };
+    texts.iter().map(colour).collect()
+}
+
 /// Texts whose contrast is too low, one line each. `with` and `without` are the pictures with the texts and without them.
-pub(crate) fn unreadable(texts: &[Text], with: &Pixels, without: &Pixels) -> Vec<String> {
+pub(crate) fn unreadable(
+    texts: &[Text],
+    colours: &[([f64; 3], f64)],
+    with: &Pixels,
+    without: &Pixels,
+) -> Vec<String> {
     let mut lines = Vec::new();
-    for text in texts {
+    for (text, &(colour, alpha)) in texts.iter().zip(colours) {
         // What cannot be used now is exempt (WCAG 1.4.3, "Incidental").
-        if !text.label.is_sensitive() {
+        if !text.widget.is_sensitive() {
             continue;
         }
-        let colour = text.label.style_context().color();
-        let around = std::iter::successors(Some(text.label.clone().upcast::<gtk4::Widget>()), WidgetExt::parent);
-        let alpha = around.fold(f64::from(colour.alpha()), |alpha, widget| alpha * widget.opacity());
-        let Some(area) = visible(&text.label, &text.area) else { continue };
-        let colour = [colour.red(), colour.green(), colour.blue()].map(f64::from);
-        let needed = if is_large(&text.label) { contrast::LARGE } else { contrast::TEXT };
+        let Some(area) = visible(&text.widget, &text.area) else { continue };
+        let needed = if is_large(&text.widget) { contrast::LARGE } else { contrast::TEXT };
         if let Some(ratio) = contrast::of_text(with, without, &area, colour, alpha).filter(|ratio| *ratio < needed) {
             lines.push(format!("{}: contrast {ratio:.2}, needed {needed}", text.shown()));
         }
@@ -206,17 +225,17 @@ pub(crate) fn unreadable(texts: &[Text], with: &Pixels, without: &Pixels) -> Vec
 }
 
 /// What of it the list around it shows.
-fn visible(label: &gtk4::Label, area: &Rect) -> Option<Rect> {
-    let Some(scroller) = scroller(label.upcast_ref()) else { return Some(*area) };
-    let inner = label.compute_bounds(&scroller)?;
+fn visible(widget: &gtk4::Widget, area: &Rect) -> Option<Rect> {
+    let Some(scroller) = scroller(widget) else { return Some(*area) };
+    let inner = widget.compute_bounds(&scroller)?;
     let whole = scroller.compute_bounds(&scroller)?;
     let seen = inner.intersection(&whole)?;
     Some(Rect::new(area.x() + seen.x() - inner.x(), area.y() + seen.y() - inner.y(), seen.width(), seen.height()))
 }
 
 /// 18 points, or 14 if bold, at 96 pixels to the inch.
-fn is_large(label: &gtk4::Label) -> bool {
-    let font = label.pango_context().font_description();
+fn is_large(widget: &gtk4::Widget) -> bool {
+    let font = widget.pango_context().font_description();
     let Some(font) = font else { return false };
     let size = f64::from(font.size()) / f64::from(pango::SCALE) * if font.is_size_absolute() { 1.0 } else { 96.0 / 72.0 };
     size >= 24.0 || size >= 18.66 && font.weight() >= pango::Weight::Bold
