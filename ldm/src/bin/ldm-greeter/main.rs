@@ -14,6 +14,7 @@ mod keys;
 mod link;
 mod model;
 mod monitors;
+mod preview;
 mod screens;
 mod setup;
 mod sleep;
@@ -53,6 +54,8 @@ struct Args {
     /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
     #[arg(long, hide = true)]
     notice: bool,
+    #[command(flatten)]
+    preview: preview::Preview,
 }
 
 /// One line for the log. Never a secret: nothing that was typed is passed here.
@@ -63,11 +66,12 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), args.preview.language()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             say(&error.to_string());
             ExitCode::FAILURE
@@ -96,7 +100,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
-    let look = theme::apply(theme.as_deref(), &display);
+    let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let username = setup::username();
     let screens = Screens::new();
     let greeter = Rc::new(Greeter {
@@ -117,7 +121,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         }),
     );
     greeter.step(Event::Opened);
-    window.present(look);
+    window.present(&look);
     glib::MainLoop::new(None, false).run();
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
 use crate::screens::Screens;
 use crate::theme::Look;
-use crate::{clock, i18n, keys};
+use crate::{clock, i18n, keys, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -106,6 +106,7 @@ impl Window {
             line: Cell::new(40),
         });
         this.logo.set_paintable(look.logo.as_ref());
+        theme::layout::arrange(&this.stage, look.layout, look.bar);
         clock::run(&get(&ui, "clock")?);
         this.hostname.set_text(&glib::host_name());
         // Translators: what to do, as a heading and on a button.
@@ -118,7 +119,8 @@ impl Window {
     }
 
     /// Shows the window on all monitors.
-    pub(crate) fn present(self: &Rc<Self>, look: Look) {
+    pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
@@ -129,7 +131,13 @@ impl Window {
                 this.show_status();
             }
         );
-        self.screens.cover(&self.root, &self.stage, &self.backdrop, move |_, _| look.background.clone(), resize);
+        self.screens.cover(
+            &self.root,
+            &self.stage,
+            &self.backdrop,
+            move |width, height| look.background(width, height),
+            resize,
+        );
         self.root.present();
     }
 
