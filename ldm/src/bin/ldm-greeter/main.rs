@@ -4,15 +4,28 @@
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
 mod announce;
+mod bar;
+mod catalogue;
+mod choices;
 mod chooser;
 mod clock;
+mod failure;
+mod field;
+mod help;
 mod i18n;
+mod icons;
 mod keys;
+mod languages;
 mod link;
+mod menu;
 mod model;
 mod monitors;
+mod pam_words;
+mod question;
+mod said;
 mod setup;
 mod theme;
+mod timers;
 mod window;
 
 use std::cell::{OnceCell, RefCell};
