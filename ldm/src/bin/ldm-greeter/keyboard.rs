@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::Read;
 use std::rc::Rc;
 
-use gettextrs::dgettext;
 use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{self, BoolCtrl, ConnectionExt as _, EventType, Group, ID, MapPart, NameDetail, StatePart};
 use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
@@ -22,7 +21,6 @@ const RULES: &str = "_XKB_RULES_NAMES";
 const NAMES: &str = "/usr/share/X11/xkb/rules/evdev.lst";
 
 /// The package whose translations of [`NAMES`] are used.
-const DOMAIN: &str = "xkeyboard-config";
 
 /// Largest [`NAMES`].
 const NAMES_SIZE: u64 = 1024 * 1024;
@@ -58,7 +56,7 @@ impl Layout {
     fn name(&self, names: &HashMap<String, String>) -> String {
         let key = if self.variant.is_empty() { self.code.clone() } else { format!("{}:{}", self.code, self.variant) };
         match names.get(&key) {
-            Some(name) => dgettext(DOMAIN, name.as_str()),
+            Some(name) => name.clone(),
             None if self.code.is_empty() => self.group.clone(),
             None if self.variant.is_empty() => self.code.clone(),
             None => format!("{} ({})", self.code, self.variant),

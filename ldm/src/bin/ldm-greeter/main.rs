@@ -5,20 +5,33 @@
 
 mod access;
 mod announce;
+mod bar;
+mod catalogue;
+mod choices;
 mod chooser;
 mod clock;
 mod density;
+mod failure;
+mod field;
+mod help;
 mod i18n;
+mod icons;
 mod keyboard;
 mod keys;
+mod languages;
 mod link;
+mod menu;
 mod model;
 mod monitors;
+mod pam_words;
 mod preview;
+mod question;
+mod said;
 mod screens;
 mod setup;
 mod sleep;
 mod theme;
+mod timers;
 mod window;
 mod xserver;
 

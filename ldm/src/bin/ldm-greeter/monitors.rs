@@ -29,17 +29,29 @@ const LARGE: i32 = 1000;
 pub(crate) struct Room {
     /// Enough for the logo.
     pub(crate) logo: bool,
-    compact: bool,
+    /// Little: what can stand side by side elsewhere stands one below the other.
+    pub(crate) compact: bool,
     /// Very little: no hint, no empty line.
     pub(crate) tiny: bool,
     large: bool,
+    /// Width of the monitor.
+    pub(crate) width: i32,
+    /// Height of the monitor.
+    pub(crate) height: i32,
 }
 
 impl Room {
     fn of(monitor: &Rectangle) -> Self {
         let least = monitor.height().min(monitor.width());
-        let height = monitor.height();
-        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE }
+        let (width, height) = (monitor.width(), monitor.height());
+        Self {
+            logo: height >= LOGO,
+            compact: least < COMPACT,
+            tiny: height < TINY,
+            large: least >= LARGE,
+            width,
+            height,
+        }
     }
 }
 
@@ -111,6 +123,12 @@ impl Monitors {
         };
         watch(&monitors);
         monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
+        // Another language may be written the other way, and margins are before and behind the text.
+        stage.connect_direction_changed(clone!(
+            #[weak]
+            this,
+            move |_, _| this.place()
+        ));
         this
     }
 
@@ -279,7 +297,7 @@ mod tests {
             (1920, 1080, true, false, false, true),
             (480, 1080, true, true, false, false),
         ] {
-            let want = Room { logo, compact, tiny, large };
+            let want = Room { logo, compact, tiny, large, width, height };
             assert_eq!(Room::of(&Rectangle::new(0, 0, width, height)), want, "{width}×{height}");
         }
     }
