@@ -20,8 +20,6 @@ const RULES: &str = "_XKB_RULES_NAMES";
 /// Names of layouts for people.
 const NAMES: &str = "/usr/share/X11/xkb/rules/evdev.lst";
 
-/// The package whose translations of [`NAMES`] are used.
-
 /// Largest [`NAMES`].
 const NAMES_SIZE: u64 = 1024 * 1024;
 
