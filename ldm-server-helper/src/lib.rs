@@ -9,6 +9,7 @@
 //! `~/.xsession-errors` are somebody's files: bounded, regular, never followed to a device. Everything that goes out is
 //! sanitised, and the client does that again.
 
+pub mod access;
 pub mod account;
 pub mod command_line;
 pub mod desktop_entry;

@@ -34,7 +34,11 @@ fn tells_sessions_in_the_asked_language() {
         assert!(info.languages.contains(&"C.UTF-8".into()));
     }
     std::fs::remove_file(server.path("data/xsessions/zz-test.desktop")).unwrap();
-    assert_eq!(info(&server, "").remembered, None, "a session that is gone is not proposed");
+    let gone = info(&server, "");
+    assert_eq!(gone.remembered, None, "a session that is gone is not proposed");
+    assert_eq!(gone.gone.as_deref(), Some("zz-test"));
+    std::fs::write(server.home(".dmrc"), "[Desktop]\nSession=default\n").unwrap();
+    assert_eq!(info(&server, "").gone, None, "what other display managers write for none");
 }
 
 #[test]

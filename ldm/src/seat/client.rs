@@ -1,8 +1,8 @@
 //! The greeter's requests that are about the client and not about a login.
 
-use ldm_protocol::greetd::Request;
+use ldm_protocol::greetd::{Request, Response};
 
-use super::Seat;
+use super::{Action, Seat};
 
 impl Seat {
     #[allow(clippy::needless_pass_by_value)] // requests are consumed where they are obeyed
@@ -14,8 +14,12 @@ impl Seat {
             | Request::LdmPower { .. }
             | Request::LdmFacts
             | Request::LdmSoundTest
-            | Request::LdmAccess { .. }
             | Request::LdmLayout { .. } => self.misused("not offered"),
+            Request::LdmAccess { access } => {
+                self.policy.facts.access = access;
+                self.act(Action::SetAccess(access));
+                self.act(Action::Reply(Response::Success));
+            }
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ mod backoff;
 mod choice;
 mod client;
 mod guest;
+mod language;
 mod local_link;
 mod login;
 mod machine;

@@ -3,6 +3,7 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod access;
 mod services;
 
 use std::collections::HashMap;
@@ -129,6 +130,7 @@ enum Part {
     Notice,
     Local(u64),
     Sound,
+    Beside,
 }
 
 struct Driver {
@@ -154,6 +156,14 @@ struct Driver {
     stop_local: Option<oneshot::Sender<()>>,
     /// Of the session that runs or begins.
     sound: Option<Sound>,
+    /// What is switched on at the greeter, and for its sessions.
+    access: Access,
+    /// Programs beside the greeter that runs.
+    beside: Option<access::Running>,
+    /// Message buses so far.
+    buses: u64,
+    /// `LDM_STATE_DIR` cannot be written.
+    forgetful: bool,
 }
 
 impl Driver {
@@ -173,6 +183,7 @@ impl Driver {
             language: config.force_language.clone().or(config.language.clone()),
             vt: config.vt,
         };
+        let access = access::remembered(&config.state_dir, config.access);
         let mut driver = Self {
             config,
             greeter,
@@ -192,6 +203,10 @@ impl Driver {
             local_end: None,
             stop_local: None,
             sound: None,
+            access,
+            beside: None,
+            buses: 0,
+            forgetful: false,
         };
         if driver.config.directx {
             tracing::warn!(
@@ -227,7 +242,13 @@ impl Driver {
             guest,
             hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
-            facts: greetd::Seat::default(),
+            facts: greetd::Seat {
+                access: self.access,
+                assistants: self.assistants(),
+                monitor: config.monitor.clone(),
+                blank: config.blanking,
+                ..greetd::Seat::default()
+            },
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
@@ -252,6 +273,7 @@ impl Driver {
                     self.stop_display = None;
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
+                    self.beside = None;
                     self.tell_link(ToGreeter::Close);
                 } else if let Event::WorkerExited(_) = event {
                     self.sound = None;
@@ -289,7 +311,7 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice => None,
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -325,11 +347,8 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers
-            | Action::RunCommand(_)
-            | Action::Power(_)
-            | Action::TestSound
-            | Action::SetAccess(_) => {}
+            Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound => {}
+            Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -378,7 +397,8 @@ impl Driver {
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         let (commands, mut signals) = mpsc::channel(COMMANDS);
         self.to_greeter = Some(commands);
-        let started = self.greeter.start(&display, &self.directory);
+        let bus = self.start_beside(&display);
+        let started = self.greeter.start(&display, &self.directory, bus.as_deref(), self.access.screen_reader);
         let events = self.events.clone();
         self.spawn(Part::Greeter, async move {
             let why = match started {
@@ -476,7 +496,10 @@ impl Driver {
     }
 
     fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language } = choice;
+        let Choice { session, remember, language, remember_language, missing_language } = choice;
+        if let Some(missing) = missing_language {
+            tracing::warn!(language = missing, "the server has no such language; the session gets another");
+        }
         tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
         let display = self.display.clone().unwrap_or_default();
         let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
@@ -494,10 +517,10 @@ impl Driver {
             display,
             direct,
             services,
-            remember_language: false,
+            remember_language,
             env: self.config.client_env.clone(),
             keyboard: None,
-            access: Access::default(),
+            access: self.access,
             end_others: Limit::of(&self.config) != Limit::Off,
         })));
     }
@@ -515,9 +538,10 @@ impl Driver {
             sound,
             directory,
             notices,
+            beside,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, beside));
         let all = async {
             loop {
                 tokio::select! {

@@ -1,5 +1,6 @@
 //! Every scenario: what a user meets at a thin client, on real parts.
 
+mod access;
 mod allowed;
 mod answers;
 mod dialog;
