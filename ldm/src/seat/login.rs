@@ -6,7 +6,7 @@ use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::machine::{Starting, State};
-use super::{Action, Seat, choice, refusal};
+use super::{Action, Seat, choice, client, refusal};
 use crate::worker::protocol::{Command, Event};
 
 /// The login that was begun.
@@ -41,6 +41,9 @@ pub(super) enum Owed {
 impl Seat {
     /// A request of the greeter.
     pub(super) fn request(&mut self, request: Request) {
+        if self.client_waits(&request) {
+            return;
+        }
         if matches!(request, Request::CancelSession) {
             return self.cancel();
         }
@@ -52,6 +55,7 @@ impl Seat {
             return;
         }
         if !matches!(request, Request::LdmPrepare | Request::LdmHello { .. })
+            && !client::is_about_client(&request)
             && let Some(failure) = self.login().and_then(|l| l.lost.take())
         {
             self.fail_login(failure);
@@ -224,9 +228,10 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { server, .. } => match &mut self.worker {
+            Event::Connected { server, transport } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
                     worker.server = Some(server);
+                    self.client.connected(*transport);
                     self.log_in();
                 }
                 _ => self.confused("a second connection"),
@@ -257,6 +262,7 @@ impl Seat {
             Event::Started { user } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => {
                     self.state = State::InSession;
+                    self.client_started();
                     self.start_local(user);
                 }
                 State::Stopping(_) | State::Failed { .. } => {}
@@ -320,6 +326,7 @@ impl Seat {
         if self.connect_again(&failure) {
             return;
         }
+        self.client.failed(&failure, self.now);
         match &mut self.state {
             State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
                 let owed = login.owed.take();

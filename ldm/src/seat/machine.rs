@@ -7,6 +7,7 @@ use ldm_protocol::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::client::Client;
 use super::login::Login;
 use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy, misuse, refusal};
 use crate::worker::protocol::Command;
@@ -131,6 +132,7 @@ pub struct Seat {
     pub(super) prepare_again: Instant,
     /// What the user of this session was told.
     pub(super) announced: Vec<FailureKind>,
+    pub(super) client: Client,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -153,6 +155,7 @@ impl Seat {
             ours: false,
             prepare_again: now,
             announced: Vec::new(),
+            client: Client::default(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -208,6 +211,7 @@ impl Seat {
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
             Event::LocalExited(id, why) => self.local_exited(id, why),
+            Event::Client(told) => self.client_told(told),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -288,6 +292,7 @@ impl Seat {
         self.state = State::Greeting;
         self.greeter = Greeter::Up;
         self.ours = false;
+        self.client.greeter_gone();
         self.greeter_backoff.up(self.now);
         self.act(Action::StartGreeter);
     }
@@ -331,6 +336,7 @@ impl Seat {
     }
 
     fn link_closed(&mut self) {
+        self.client.greeter_gone();
         // Our own greeter closes its one connection as it ends. What remains of it, and of its PAM session, goes while the
         // server starts the session; no window of that can be there sooner.
         if self.ours {
@@ -347,6 +353,7 @@ impl Seat {
     }
 
     fn link_broken(&mut self, why: &str) {
+        self.client.greeter_gone();
         self.report(format!("the greeter broke the protocol: {why}"));
         if self.login().is_some() {
             self.abandon();
@@ -441,8 +448,12 @@ impl Seat {
             Some(f) if matches!(f.kind, FailureKind::SessionTooShort | FailureKind::SessionFailed) => None,
             Some(_) => ran.then_some(EXIT_SESSION),
         };
-        if let Some(failure) = &failure {
-            self.report(format!("the session failed: {failure}"));
+        match &failure {
+            Some(failure) => {
+                self.report(format!("the session failed: {failure}"));
+                self.client.failed(failure, self.now);
+            }
+            None => self.client_ended(),
         }
         self.failure = failure;
         self.drop_worker();

@@ -3,6 +3,10 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod client;
+mod last_user;
+mod layouts;
+mod power;
 mod services;
 
 use std::collections::HashMap;
@@ -12,7 +16,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::greetd;
 use ldm_protocol::helper::DirectDisplay;
 use ldm_protocol::{Failure, FailureKind, text};
 use nix::sys::signal::Signal;
@@ -129,6 +132,8 @@ enum Part {
     Notice,
     Local(u64),
     Sound,
+    /// Something that a greeter asked for besides the login.
+    Client,
 }
 
 struct Driver {
@@ -154,6 +159,7 @@ struct Driver {
     stop_local: Option<oneshot::Sender<()>>,
     /// Of the session that runs or begins.
     sound: Option<Sound>,
+    choices: client::Choices,
 }
 
 impl Driver {
@@ -192,6 +198,7 @@ impl Driver {
             local_end: None,
             stop_local: None,
             sound: None,
+            choices: client::Choices::default(),
         };
         if driver.config.directx {
             tracing::warn!(
@@ -219,12 +226,14 @@ impl Driver {
         Policy {
             hostname: sys::hostname(),
             server: config.servers.first().cloned().unwrap_or_default(),
-            facts: greetd::Seat::default(),
+            facts: self.facts(),
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
             local_apps: config.local_apps,
+            layouts: self.layouts(),
+            remember_user: config.remember_user,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -281,7 +290,7 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice => None,
+            Part::Sound | Part::Notice | Part::Client => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -317,11 +326,15 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers
-            | Action::RunCommand(_)
-            | Action::Power(_)
-            | Action::TestSound
-            | Action::SetAccess(_) => {}
+            Action::ProbeServers => self.probe_servers(),
+            Action::UseServer(name) => self.choices.server = name,
+            Action::RunCommand(number) => self.run_command(number),
+            Action::Power { action, confirmed } => self.power(action, confirmed),
+            Action::TestSound => self.test_sound(),
+            Action::Facts(facts) => self.tell_facts(*facts),
+            Action::UseLayout(group) => self.choices.group = group,
+            Action::RememberUser(name) => self.remember_user(&name),
+            Action::SetAccess(_) => {}
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -340,9 +353,9 @@ impl Driver {
             let account = &self.greeter.account;
             (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid))
         });
-        let (authority, events) = (self.directory.authority(), self.events.clone());
+        let (authority, events, keyboard) = (self.directory.authority(), self.events.clone(), self.keyboard());
         self.spawn(Part::Display, async move {
-            let why = serve_display(source, authority, owner, &events, stopped).await;
+            let why = serve_display(source, authority, owner, keyboard, &events, stopped).await;
             let _ = events.send(Input::Seat(Event::DisplayExited(why))).await;
         });
     }
@@ -364,6 +377,7 @@ impl Driver {
     }
 
     fn start_greeter(&mut self) {
+        self.reset_keyboard();
         if let Err(error) = self.directory.fresh_home() {
             tracing::warn!(error = %chain(&error), "the greeter keeps its old home");
         }
@@ -443,7 +457,7 @@ impl Driver {
     fn connect(&self) -> Connect {
         let config = &self.config;
         Connect {
-            servers: config.servers.clone(),
+            servers: self.servers(),
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
@@ -475,8 +489,10 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
-        self.tell_worker(Command::Start(Box::new(Start {
+        let card_is_free = self.end_greeters_programs();
+        let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
+        let keyboard = self.session_keyboard();
+        self.tell_start(Command::Start(Box::new(Start {
             session,
             remember,
             language,
@@ -486,7 +502,7 @@ impl Driver {
             services,
             remember_language,
             env: self.config.client_env.clone(),
-            keyboard: None,
+            keyboard,
             access: Access::default(),
             end_others: false,
         })));
@@ -505,9 +521,10 @@ impl Driver {
             sound,
             directory,
             notices,
+            choices,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices));
         let all = async {
             loop {
                 tokio::select! {
@@ -534,6 +551,7 @@ async fn serve_display(
     source: Source,
     authority: PathBuf,
     owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
+    keyboard: layouts::Setup,
     events: &mpsc::Sender<Input>,
     mut stopped: oneshot::Receiver<()>,
 ) -> String {
@@ -543,6 +561,7 @@ async fn serve_display(
             Source::Attach(name, file) => Display::attach(&name, file.as_deref()).await?,
         };
         display.write_authority(&authority, owner)?;
+        keyboard.apply(&display.name().to_string()).await;
         Ok::<_, DisplayError>(display)
     };
     tokio::pin!(start);
