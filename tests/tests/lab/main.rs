@@ -1,6 +1,7 @@
 //! Every scenario: what a user meets at a thin client, on real parts.
 
 mod answers;
+mod choices;
 mod dialog;
 mod endpoint;
 mod faults;
