@@ -145,7 +145,7 @@ impl Seat {
     /// The server that was chosen is the guests' only if they may log in there.
     fn guest_servers(&self) -> Vec<String> {
         let all = self.policy.guest.as_ref().map(|guest| guest.servers.clone()).unwrap_or_default();
-        match &self.chosen {
+        match &self.client.chosen {
             Some(chosen) if all.contains(chosen) => vec![chosen.clone()],
             _ => all,
         }

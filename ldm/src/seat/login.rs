@@ -8,7 +8,7 @@ use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 use super::allow::{self, Limit};
 use super::guest::{self, Attempt};
 use super::machine::{Starting, State};
-use super::{Action, Choice, Seat, choice, refusal};
+use super::{Action, Choice, Seat, choice, client, misuse, refusal};
 use crate::worker::protocol::{Command, Event};
 
 /// The login that was begun.
@@ -65,6 +65,9 @@ impl Seat {
             // Whoever that is, no greeter was started.
             return self.misused("somebody is being logged in");
         }
+        if self.client_waits(&request) {
+            return;
+        }
         if matches!(request, Request::CancelSession) {
             return self.cancel();
         }
@@ -76,6 +79,7 @@ impl Seat {
             return;
         }
         if !matches!(request, Request::LdmPrepare | Request::LdmHello { .. })
+            && !client::is_about_client(&request)
             && let Some(failure) = self.login().and_then(|l| l.lost.take())
         {
             self.fail_login(failure);
@@ -297,7 +301,10 @@ impl Seat {
         // A guest's default is what was preselected for them.
         let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
         // Whoever comes next is no friend of theirs.
-        let choice = choice.map(|choice| Choice { remember: choice.remember && guest.is_none(), ..choice });
+        let choice = choice.map(|choice| match guest {
+            Some(_) => Choice { remember: false, remember_language: false, ..choice },
+            None => choice,
+        });
         let where_from = others.filter(|_| choice.is_ok() && self.policy.limit != Limit::Off);
         if let Some(others) = where_from {
             let line = format!("sessions of {username} end on the server: {}", others.detail.unwrap_or_default());
@@ -316,9 +323,10 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { server, .. } => match &mut self.worker {
+            Event::Connected { server, transport } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
                     worker.server = Some(server);
+                    self.client.connected(*transport);
                     self.log_in();
                 }
                 _ => self.confused("a second connection"),
@@ -347,6 +355,7 @@ impl Seat {
             Event::Started { user } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => {
                     self.state = State::InSession;
+                    self.client_started();
                     self.start_local(user);
                 }
                 State::Stopping(_) | State::Failed { .. } => {}
@@ -439,6 +448,7 @@ impl Seat {
         if self.connect_again(&failure) {
             return;
         }
+        self.client.failed(&failure, self.now);
         match &mut self.state {
             State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
                 if failure.kind != FailureKind::Denied && login.guest.is_none() {
@@ -455,6 +465,56 @@ impl Seat {
             }
             State::StartingDisplay | State::Stopping(_) | State::Failed { .. } | State::Ended => self.drop_worker(),
         }
+    }
+
+    /// The login that was begun, if one was.
+    pub(super) fn login(&mut self) -> Option<&mut Login> {
+        match &mut self.state {
+            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// The login that was begun has failed. The greeter is told in answer to what it waits for, or to what it asks next; after
+    /// an automatic login the next greeter is told.
+    pub(super) fn login_failed(&mut self, failure: Failure) {
+        let failure = self.guest_failure(failure);
+        self.client.failed(&failure, self.now);
+        let Some(login) = self.login() else { return };
+        match login.owed.take() {
+            Some(Owed::Automatic) => {
+                self.drop_worker();
+                self.automatic = false;
+                self.failure = Some(failure);
+                self.start_greeter();
+            }
+            Some(_) => self.fail_login(failure),
+            None => {
+                login.lost = Some(failure);
+                self.drop_worker();
+            }
+        }
+    }
+
+    /// Answers the request whose answer was owed with an error, and forgets the login.
+    pub(super) fn fail_login(&mut self, failure: Failure) {
+        self.drop_worker();
+        self.act(Action::Reply(refusal(failure)));
+        self.state = State::Greeting;
+    }
+
+    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
+    pub(super) fn abandon(&mut self) {
+        if let State::Connecting(_) = self.state {
+            self.keep_prepared();
+        } else {
+            self.drop_worker();
+        }
+        self.state = State::Greeting;
+    }
+
+    pub(super) fn misused(&mut self, description: &str) {
+        self.act(Action::Reply(misuse(description)));
     }
 
     /// The worker said something that cannot be said now: it is broken, or worse.

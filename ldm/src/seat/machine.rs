@@ -7,8 +7,9 @@ use ldm_protocol::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::login::{Login, Owed};
-use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy, misuse, refusal};
+use super::client::Client;
+use super::login::Login;
+use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy};
 use crate::worker::protocol::Command;
 
 /// A greeter that has been told of its session's start may take this long to end by itself (greetd's measure).
@@ -133,13 +134,12 @@ pub struct Seat {
     pub(super) prepare_again: Instant,
     /// What the user of this session was told.
     pub(super) announced: Vec<FailureKind>,
-    /// The server that somebody chose.
-    pub(super) chosen: Option<String>,
     /// `LDM_AUTOLOGIN` may be tried: nothing has failed since the start, or since a session that ended as it should.
     pub(super) automatic: bool,
     /// Not before this.
     pub(super) auto_again: Instant,
     auto_backoff: Backoff,
+    pub(super) client: Client,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -162,10 +162,10 @@ impl Seat {
             ours: false,
             prepare_again: now,
             announced: Vec::new(),
-            chosen: None,
             automatic: true,
             auto_again: now,
             auto_backoff: Backoff::default(),
+            client: Client::default(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -221,6 +221,7 @@ impl Seat {
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
             Event::LocalExited(id, why) => self.local_exited(id, why),
+            Event::Client(told) => self.client_told(told),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -302,6 +303,7 @@ impl Seat {
         self.state = State::Greeting;
         self.greeter = Greeter::Up;
         self.ours = false;
+        self.client.greeter_gone();
         self.greeter_backoff.up(self.now);
         self.act(Action::StartGreeter);
     }
@@ -345,6 +347,7 @@ impl Seat {
     }
 
     fn link_closed(&mut self) {
+        self.client.greeter_gone();
         if self.is_automatic() {
             return;
         }
@@ -364,6 +367,7 @@ impl Seat {
     }
 
     fn link_broken(&mut self, why: &str) {
+        self.client.greeter_gone();
         self.report(format!("the greeter broke the protocol: {why}"));
         if self.login().is_some() && !self.is_automatic() {
             self.abandon();
@@ -477,8 +481,12 @@ impl Seat {
             Some(f) if matches!(f.kind, FailureKind::SessionTooShort | FailureKind::SessionFailed) => None,
             Some(_) => ran.then_some(EXIT_SESSION),
         };
-        if let Some(failure) = &failure {
-            self.report(format!("the session failed: {failure}"));
+        match &failure {
+            Some(failure) => {
+                self.report(format!("the session failed: {failure}"));
+                self.client.failed(failure, self.now);
+            }
+            None => self.client_ended(),
         }
         // A failed one is told by a greeter, and not tried again.
         self.automatic = failure.is_none();
@@ -564,56 +572,5 @@ impl Seat {
             }
             _ => {}
         }
-    }
-
-    // --- answers ---
-
-    /// The login that was begun, if one was.
-    pub(super) fn login(&mut self) -> Option<&mut Login> {
-        match &mut self.state {
-            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
-            _ => None,
-        }
-    }
-
-    /// The login that was begun has failed. The greeter is told in answer to what it waits for, or to what it asks next; after
-    /// an automatic login the next greeter is told.
-    pub(super) fn login_failed(&mut self, failure: Failure) {
-        let failure = self.guest_failure(failure);
-        let Some(login) = self.login() else { return };
-        match login.owed.take() {
-            Some(Owed::Automatic) => {
-                self.drop_worker();
-                self.automatic = false;
-                self.failure = Some(failure);
-                self.start_greeter();
-            }
-            Some(_) => self.fail_login(failure),
-            None => {
-                login.lost = Some(failure);
-                self.drop_worker();
-            }
-        }
-    }
-
-    /// Answers the request whose answer was owed with an error, and forgets the login.
-    pub(super) fn fail_login(&mut self, failure: Failure) {
-        self.drop_worker();
-        self.act(Action::Reply(refusal(failure)));
-        self.state = State::Greeting;
-    }
-
-    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
-    pub(super) fn abandon(&mut self) {
-        if let State::Connecting(_) = self.state {
-            self.keep_prepared();
-        } else {
-            self.drop_worker();
-        }
-        self.state = State::Greeting;
-    }
-
-    pub(super) fn misused(&mut self, description: &str) {
-        self.act(Action::Reply(misuse(description)));
     }
 }

@@ -4,7 +4,12 @@
 //! waited for at the end. The loop itself never waits for a part.
 
 mod access;
+mod client;
+mod last_user;
+mod layouts;
+mod power;
 mod services;
+mod sessions;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,17 +18,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::greetd;
-use ldm_protocol::helper::DirectDisplay;
-use ldm_protocol::{Failure, FailureKind, text};
+use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::worker_link::Worker;
-use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, allow};
+use super::{Action, Event, Guest, Limit, Policy, Rules, Seat};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -31,7 +33,7 @@ use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link,
 use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
+use crate::worker::protocol::{Command, LocalDisplay};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -131,6 +133,8 @@ enum Part {
     Local(u64),
     Sound,
     Beside,
+    /// Something that a greeter asked for besides the login.
+    Client,
 }
 
 struct Driver {
@@ -164,6 +168,7 @@ struct Driver {
     buses: u64,
     /// `LDM_STATE_DIR` cannot be written.
     forgetful: bool,
+    choices: client::Choices,
 }
 
 impl Driver {
@@ -207,6 +212,7 @@ impl Driver {
             beside: None,
             buses: 0,
             forgetful: false,
+            choices: client::Choices::default(),
         };
         if driver.config.directx {
             tracing::warn!(
@@ -242,18 +248,14 @@ impl Driver {
             guest,
             hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
-            facts: greetd::Seat {
-                access: self.access,
-                assistants: self.assistants(),
-                monitor: config.monitor.clone(),
-                blank: config.blanking,
-                ..greetd::Seat::default()
-            },
+            facts: self.facts(),
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
             local_apps: config.local_apps,
+            layouts: self.layouts(),
+            remember_user: config.remember_user,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -311,7 +313,7 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice | Part::Beside => None,
+            Part::Sound | Part::Notice | Part::Client | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -347,7 +349,14 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound => {}
+            Action::ProbeServers => self.probe_servers(),
+            Action::UseServer(name) => self.choices.server = name,
+            Action::RunCommand(number) => self.run_command(number),
+            Action::Power { action, confirmed } => self.power(action, confirmed),
+            Action::TestSound => self.test_sound(),
+            Action::Facts(facts) => self.tell_facts(*facts),
+            Action::UseLayout(group) => self.choices.group = group,
+            Action::RememberUser(name) => self.remember_user(&name),
             Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
@@ -367,9 +376,9 @@ impl Driver {
             let account = &self.greeter.account;
             (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid))
         });
-        let (authority, events) = (self.directory.authority(), self.events.clone());
+        let (authority, events, keyboard) = (self.directory.authority(), self.events.clone(), self.keyboard());
         self.spawn(Part::Display, async move {
-            let why = serve_display(source, authority, owner, &events, stopped).await;
+            let why = serve_display(source, authority, owner, keyboard, &events, stopped).await;
             let _ = events.send(Input::Seat(Event::DisplayExited(why))).await;
         });
     }
@@ -391,6 +400,7 @@ impl Driver {
     }
 
     fn start_greeter(&mut self) {
+        self.reset_keyboard();
         if let Err(error) = self.directory.fresh_home() {
             tracing::warn!(error = %chain(&error), "the greeter keeps its old home");
         }
@@ -447,84 +457,6 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64, servers: Vec<String>) {
-        let (commands, queue) = mpsc::channel(COMMANDS);
-        let events = self.events.clone();
-        let local = self.pair_for_local();
-        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
-            Ok(worker) => {
-                self.to_worker = Some((id, commands));
-                self.spawn(Part::Worker(id), worker.serve(events, queue));
-                let mut connect = self.connect();
-                if !servers.is_empty() {
-                    connect.servers = servers;
-                }
-                self.tell_worker(Command::Connect(connect));
-            }
-            Err(error) => {
-                tracing::error!(%error, "no session worker");
-                let failure = Failure::new(FailureKind::Internal).detail(&error.to_string());
-                self.spawn(Part::Worker(id), async move {
-                    let event = Event::Worker(id, protocol::Event::Failed(failure));
-                    let _ = events.send(Input::Seat(event)).await;
-                });
-            }
-        }
-    }
-
-    fn connect(&self) -> Connect {
-        let config = &self.config;
-        Connect {
-            servers: config.servers.clone(),
-            port: config.port,
-            known_hosts: config.known_hosts.clone(),
-            trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none() || allow::checks_users(config),
-            checked: allow::checks_users(config),
-            want_sound: config.sound,
-        }
-    }
-
-    fn tell_worker(&mut self, command: Command) {
-        let Some((id, worker)) = &self.to_worker else { return };
-        if worker.try_send(command).is_err() {
-            // Gone, which its task reports; or hung, which letting go of it ends.
-            tracing::warn!(worker = id, "the session worker takes no commands");
-            self.to_worker = None;
-        }
-    }
-
-    fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language, remember_language, missing_language } = choice;
-        if let Some(missing) = missing_language {
-            tracing::warn!(language = missing, "the server has no such language; the session gets another");
-        }
-        tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
-        let display = self.display.clone().unwrap_or_default();
-        let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
-            // The worker puts this machine's address before it, as the server sees it.
-            display: display.name.clone(),
-            cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
-        });
-        let xsession = self.config.xsession.clone();
-        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
-        self.tell_worker(Command::Start(Box::new(Start {
-            session,
-            remember,
-            language,
-            xsession,
-            display,
-            direct,
-            services,
-            remember_language,
-            env: self.config.client_env.clone(),
-            keyboard: None,
-            access: self.access,
-            end_others: Limit::of(&self.config) != Limit::Off,
-        })));
-    }
-
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
         let Self {
@@ -538,10 +470,11 @@ impl Driver {
             sound,
             directory,
             notices,
+            choices,
             beside,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, beside));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices, beside));
         let all = async {
             loop {
                 tokio::select! {
@@ -568,6 +501,7 @@ async fn serve_display(
     source: Source,
     authority: PathBuf,
     owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
+    keyboard: layouts::Setup,
     events: &mpsc::Sender<Input>,
     mut stopped: oneshot::Receiver<()>,
 ) -> String {
@@ -577,6 +511,7 @@ async fn serve_display(
             Source::Attach(name, file) => Display::attach(&name, file.as_deref()).await?,
         };
         display.write_authority(&authority, owner)?;
+        keyboard.apply(&display.name().to_string()).await;
         Ok::<_, DisplayError>(display)
     };
     tokio::pin!(start);

@@ -150,7 +150,7 @@ fn guests_have_servers_of_their_own() {
     let mut seat = Seat::new(elsewhere(), Instant::now());
     for (chosen, want) in [("g2", "worker 1 at g2"), ("other", "worker 1 at g1,g2")] {
         seat = Seat::new(seat.policy, Instant::now());
-        seat.chosen = Some(chosen.into());
+        seat.client.chosen = Some(chosen.into());
         let mut step = |event| seat.step(Instant::now(), parse_event(event)).iter().map(show).collect::<Vec<_>>();
         for event in ["start", "ready"] {
             step(event);
