@@ -8,7 +8,7 @@ use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 use super::allow::{self, Limit};
 use super::guest::{self, Attempt};
 use super::machine::{Starting, State};
-use super::{Action, Choice, Seat, choice, refusal};
+use super::{Action, Choice, Seat, choice, client, refusal};
 use crate::worker::protocol::{Command, Event};
 
 /// The login that was begun.
@@ -65,6 +65,9 @@ impl Seat {
             // Whoever that is, no greeter was started.
             return self.misused("somebody is being logged in");
         }
+        if self.client_waits(&request) {
+            return;
+        }
         if matches!(request, Request::CancelSession) {
             return self.cancel();
         }
@@ -76,6 +79,7 @@ impl Seat {
             return;
         }
         if !matches!(request, Request::LdmPrepare | Request::LdmHello { .. })
+            && !client::is_about_client(&request)
             && let Some(failure) = self.login().and_then(|l| l.lost.take())
         {
             self.fail_login(failure);
@@ -315,9 +319,10 @@ impl Seat {
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { server, .. } => match &mut self.worker {
+            Event::Connected { server, transport } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
                     worker.server = Some(server);
+                    self.client.connected(*transport);
                     self.log_in();
                 }
                 _ => self.confused("a second connection"),
@@ -346,6 +351,7 @@ impl Seat {
             Event::Started { user } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => {
                     self.state = State::InSession;
+                    self.client_started();
                     self.start_local(user);
                 }
                 State::Stopping(_) | State::Failed { .. } => {}
@@ -438,6 +444,7 @@ impl Seat {
         if self.connect_again(&failure) {
             return;
         }
+        self.client.failed(&failure, self.now);
         match &mut self.state {
             State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
                 if failure.kind != FailureKind::Denied && login.guest.is_none() {

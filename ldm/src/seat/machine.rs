@@ -7,6 +7,7 @@ use ldm_protocol::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::client::Client;
 use super::login::{Login, Owed};
 use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy, misuse, refusal};
 use crate::worker::protocol::Command;
@@ -140,6 +141,7 @@ pub struct Seat {
     /// Not before this.
     pub(super) auto_again: Instant,
     auto_backoff: Backoff,
+    pub(super) client: Client,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -166,6 +168,7 @@ impl Seat {
             automatic: true,
             auto_again: now,
             auto_backoff: Backoff::default(),
+            client: Client::default(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -221,6 +224,7 @@ impl Seat {
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
             Event::LocalExited(id, why) => self.local_exited(id, why),
+            Event::Client(told) => self.client_told(told),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -302,6 +306,7 @@ impl Seat {
         self.state = State::Greeting;
         self.greeter = Greeter::Up;
         self.ours = false;
+        self.client.greeter_gone();
         self.greeter_backoff.up(self.now);
         self.act(Action::StartGreeter);
     }
@@ -348,6 +353,7 @@ impl Seat {
         if self.is_automatic() {
             return;
         }
+        self.client.greeter_gone();
         // Our own greeter closes its one connection as it ends. What remains of it, and of its PAM session, goes while the
         // server starts the session; no window of that can be there sooner.
         if self.ours {
@@ -364,6 +370,7 @@ impl Seat {
     }
 
     fn link_broken(&mut self, why: &str) {
+        self.client.greeter_gone();
         self.report(format!("the greeter broke the protocol: {why}"));
         if self.login().is_some() && !self.is_automatic() {
             self.abandon();
@@ -477,8 +484,12 @@ impl Seat {
             Some(f) if matches!(f.kind, FailureKind::SessionTooShort | FailureKind::SessionFailed) => None,
             Some(_) => ran.then_some(EXIT_SESSION),
         };
-        if let Some(failure) = &failure {
-            self.report(format!("the session failed: {failure}"));
+        match &failure {
+            Some(failure) => {
+                self.report(format!("the session failed: {failure}"));
+                self.client.failed(failure, self.now);
+            }
+            None => self.client_ended(),
         }
         // A failed one is told by a greeter, and not tried again.
         self.automatic = failure.is_none();

@@ -1,6 +1,7 @@
 //! Scenarios as transcripts: `[+MS] event -> actions`, one step a line. Everything a step does must be written there.
 
 mod allowed;
+mod client;
 mod crashes;
 mod guests;
 mod local;
@@ -8,12 +9,13 @@ mod logins;
 
 use std::time::Duration;
 
-use ldm_protocol::client::Elsewhere;
+use ldm_protocol::client::{Elsewhere, Load, MenuItem, Power, Server, SoundTest, Transport};
 use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
 use ldm_protocol::helper::{Group, Info, SessionEntry, UserRecord};
 use ldm_protocol::{Failure, FailureKind, Secret};
 use tokio::time::Instant;
 
+use super::client::{PowerTold, Told};
 use super::{Action, Event, Policy, Seat};
 use crate::worker::protocol::{self, Command};
 
@@ -55,6 +57,7 @@ fn parse_event(text: &str) -> Event {
         "shutdown" => Event::Shutdown,
         "tick" => Event::Tick,
         "ask" => Event::Request(parse_request(rest)),
+        "told" => Event::Client(parse_told(rest)),
         "w1" | "w2" | "w3" => {
             let id = word[1..].parse().unwrap();
             if rest == "exit" { Event::WorkerExited(id) } else { Event::Worker(id, parse_worker(rest)) }
@@ -77,7 +80,32 @@ fn parse_request(text: &str) -> Request {
         "sessions" => Request::LdmSessions,
         "guest" => Request::LdmGuest,
         "end-others" => Request::LdmEndOthers,
+        "servers" => Request::LdmServers,
+        "server" => Request::LdmServer { name: (!rest.is_empty()).then(|| rest.into()) },
+        "menu" => Request::LdmMenu { number: rest.parse().unwrap() },
+        "reboot" => Request::LdmPower { action: Power::Reboot, confirmed: rest == "confirmed" },
+        "suspend" => Request::LdmPower { action: Power::Suspend, confirmed: false },
+        "facts" => Request::LdmFacts,
+        "sound-test" => Request::LdmSoundTest,
+        "layout" => Request::LdmLayout { group: rest.parse().unwrap() },
         other => panic!("no request {other}"),
+    }
+}
+
+fn parse_told(text: &str) -> Told {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match word {
+        "up" => Told::Server(Server { name: rest.into(), up: Some(true), load: Some(Load::Low) }),
+        "down" => Told::Server(Server { name: rest.into(), up: Some(false), load: None }),
+        "asked" => Told::ServersAsked,
+        "command" => Told::Command(if rest.is_empty() { Ok(()) } else { Err(rest.into()) }),
+        "power" => Told::Power(match rest.split_once(' ') {
+            Some(("confirm", users)) => PowerTold::Confirm(users.split(',').map(str::to_owned).collect()),
+            Some(("failed", why)) => PowerTold::Failed(why.into()),
+            _ => PowerTold::Done,
+        }),
+        "played" => Told::Sound(SoundTest::Played),
+        other => panic!("nothing is told as {other}"),
     }
 }
 
@@ -86,7 +114,11 @@ fn parse_worker(text: &str) -> protocol::Event {
     let message = |style| protocol::Event::Message { style, text: rest.to_owned() };
     let failed = |kind| protocol::Event::Failed(Failure::new(kind));
     match word {
-        "connected" => protocol::Event::Connected { server: "srv".into(), transport: Box::default() },
+        "connected" => {
+            let server = if rest.is_empty() { "srv" } else { rest };
+            let transport = Transport { server: server.into(), ..Transport::default() };
+            protocol::Event::Connected { server: server.into(), transport: Box::new(transport) }
+        }
         "visible" => message(AuthMessageType::Visible),
         "secret" => message(AuthMessageType::Secret),
         "info" => message(AuthMessageType::Info),
@@ -159,9 +191,22 @@ fn show(action: &Action) -> String {
             format!("start-local {id} {login} {}", user.as_ref().map_or("nobody", |user| &user.name))
         }
         Action::StopLocal => "stop-local".into(),
-        Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound | Action::SetAccess(_) => {
-            format!("{action:?}")
+        Action::SetAccess(_) => format!("{action:?}"),
+        Action::ProbeServers => "probe".into(),
+        Action::UseServer(name) => format!("use {}", name.as_deref().unwrap_or("any")),
+        Action::RunCommand(number) => format!("command {number}"),
+        Action::Power { action, confirmed } => {
+            format!("power {action:?}{}", if *confirmed { " confirmed" } else { "" })
         }
+        Action::TestSound => "tone".into(),
+        Action::UseLayout(group) => format!("layout {group}"),
+        Action::RememberUser(name) => format!("remember {name}"),
+        Action::Facts(facts) => format!(
+            "facts {:?} {:?} {:?}",
+            facts.transport.as_ref().map(|t| t.server.as_str()),
+            facts.failure.as_ref().map(|(failure, age)| (failure.kind, *age)),
+            facts.sound
+        ),
         Action::Failed(_) => "log".into(),
         Action::Exit(status) => format!("exit {status}"),
         Action::Reply(response) => match response {
@@ -174,9 +219,12 @@ fn show(action: &Action) -> String {
             Response::AuthMessage { auth_message_type, auth_message } => {
                 format!("{auth_message_type:?} {auth_message}")
             }
-            Response::LdmServers { .. } | Response::LdmConfirm { .. } | Response::LdmFacts(_) => {
-                format!("{response:?}")
+            Response::LdmServers { servers } => {
+                let one = |s: &Server| format!("{}:{:?}:{:?}", s.name, s.up, s.load);
+                format!("servers {}", servers.iter().map(one).collect::<Vec<_>>().join(" "))
             }
+            Response::LdmConfirm { users } => format!("confirm {}", users.join(",")),
+            Response::LdmFacts(_) => format!("{response:?}"),
             Response::LdmSeat(s) => {
                 let guest = if s.guest { " guest" } else { "" };
                 let countdown = s.countdown.map(|seconds| format!(" countdown {seconds}")).unwrap_or_default();

@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ldm_protocol::client::Transport;
 use russh::client::{AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
@@ -111,6 +112,11 @@ impl Connection {
     /// The server's name as configured.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// What was agreed upon with it, sanitised.
+    pub fn transport(&self) -> Transport {
+        Transport { server: self.server.clone(), ..self.shared.agreed() }
     }
 
     /// The address of this client, as its own system has it.

@@ -1,7 +1,7 @@
 //! A server without `ldm-server-helper`: a script for its plain `sh` does what is needed most.
 
 use ldm_protocol::helper::{
-    Group, Info, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, UserRecord, VERSION,
+    self, Group, Info, Keyboard, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, UserRecord, VERSION,
 };
 use ldm_protocol::{limits, text};
 
@@ -13,7 +13,7 @@ const TOO_SHORT: u64 = 5;
 
 /// What is missing then, for the log.
 pub(super) const MISSING: &str = "the server has no ldm-server-helper: sessions are listed and started by a plain shell script, \
-    with untranslated names, without the user's remembered choice, without sound and without LDM_DIRECTX";
+    with untranslated names, without the user's remembered choices, without a list of languages, without sound and without LDM_DIRECTX";
 
 /// The command that runs the script from standard input. It is the same for everybody: whatever the user's login shell is,
 /// it finds nothing in it to expand, and what the user chose is not on any command line. `dd` takes off the script and not a
@@ -52,7 +52,24 @@ pub(super) fn start_input(request: &SessionRequest) -> Option<String> {
         input.push_str(field);
         input.push('\n');
     }
+    for variable in variables(request) {
+        input.push_str(&variable);
+        input.push('\n');
+    }
+    // No more of them.
+    input.push('\n');
     Some(input)
+}
+
+/// `CLIENT_ENV` and the keyboard, as far as the script can set them: it has variables of its own, in small letters.
+fn variables(request: &SessionRequest) -> Vec<String> {
+    let own = |name: &str| !name.contains(|c: char| c.is_ascii_lowercase());
+    let env = request.env.iter().take(limits::CLIENT_VARIABLES).filter(|variable| {
+        variable.split_once('=').is_some_and(|(name, _)| helper::may_set(name) && own(name))
+            && !variable.contains(char::is_control)
+    });
+    let keyboard = request.keyboard.iter().flat_map(Keyboard::variables);
+    env.cloned().chain(keyboard.map(|(name, value)| format!("{name}={value}"))).collect()
 }
 
 /// Collects the answer to [`list_input`].

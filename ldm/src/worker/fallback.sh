@@ -84,6 +84,8 @@ alive() { kill -s 0 "-$job" 2>/dev/null || [ -n "$(marked)" ]; }
 start() {
     IFS= read -r id; IFS= read -r lang; IFS= read -r xsession
     IFS= read -r LTSP_CLIENT; IFS= read -r LTSP_CLIENT_HOSTNAME; IFS= read -r LTSP_CLIENT_MAC; IFS= read -r sound
+    # NAME=VALUE, each checked by LDM: no name of this script's own, nothing but letters in capitals, digits and _ in it.
+    while IFS= read -r variable && [ -n "$variable" ]; do export "$variable"; done
     # Made for the helper, which is not there.
     [ -z "$sound" ] || rm -f -- "$sound"
     [ -n "$DISPLAY" ] || { say "refused no_display"; return; }

@@ -159,6 +159,7 @@ impl RemoteSession {
         let id = start.session.as_deref().unwrap_or_default();
         match event {
             Ok(Some(SessionEvent::Started { session: what, user, directory, no_sound })) => {
+                super::remote::notes(&session.outcome.stderr_tail());
                 session.user = user.filter(is_bounded);
                 session.directory = directory.filter(|directory| is_plain_path(directory));
                 if let Some(why) = no_sound {

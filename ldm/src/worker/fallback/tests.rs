@@ -111,6 +111,8 @@ fn a_session_gets_one_argument_the_profile_and_its_environment() {
         language: Some("de_DE.UTF-8".into()),
         xsession: Some(server.xsession()),
         client: Client { hostname: Some("tc1".into()), ..Client::default() },
+        env: ["SCHOOL=north $(id) 'x'", "dirs=/x", "PATH=/x", "A=b\nc"].map(str::to_owned).to_vec(),
+        keyboard: Some(Keyboard { layout: "de,us".into(), ..Keyboard::default() }),
         ..SessionRequest::default()
     });
     assert_eq!(events[0], SessionEvent::Started { session: "x".into(), user: None, directory: None, no_sound: None });
@@ -125,9 +127,12 @@ fn a_session_gets_one_argument_the_profile_and_its_environment() {
         "DESKTOP_SESSION=x",
         "XDG_SESSION_TYPE=x11",
         "LTSP_CLIENT_HOSTNAME=tc1",
+        "SCHOOL=north $(id) 'x'",
+        "XKBLAYOUT=de,us",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in {text}");
     }
+    assert!(!text.contains("=/x\n") && !text.contains("A=b"), "{text}");
 }
 
 #[test]
