@@ -143,7 +143,8 @@ impl Preview {
             }
             if self.texts {
                 for (place, text) in inspect::words(&window) {
-                    out(&format!("{name}\t{place}\t{text}"));
+                    let whose = if stage.0.data.contains(&text) { "data" } else { "own" };
+                    out(&format!("{name}\t{place}\t{whose}\t{text}"));
                 }
             }
             inspect::names(&window, &mut names);
@@ -243,16 +244,20 @@ struct Inner {
     window: OnceCell<Rc<Window>>,
     fake: RefCell<Fake>,
     complaints: RefCell<Vec<String>>,
+    /// All that is not the greeter's own words.
+    data: String,
 }
 
 impl Stage {
     /// Shows a scenario and waits until it is drawn.
     fn open(look: &Look, scenario: Scenario) -> anyhow::Result<Self> {
+        let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(String::new(), None)),
             window: OnceCell::new(),
             fake: RefCell::new(scenario.fake),
             complaints: RefCell::default(),
+            data,
         });
         let sender = Rc::downgrade(&inner);
         let send = move |event| {
