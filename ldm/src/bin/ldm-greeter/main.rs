@@ -4,16 +4,29 @@
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
 mod announce;
+mod bar;
+mod catalogue;
+mod choices;
 mod chooser;
 mod clock;
+mod failure;
+mod field;
+mod help;
 mod i18n;
+mod icons;
 mod keys;
+mod languages;
 mod link;
+mod menu;
 mod model;
 mod monitors;
+mod pam_words;
 mod preview;
+mod question;
+mod said;
 mod setup;
 mod theme;
+mod timers;
 mod window;
 
 use std::cell::{OnceCell, RefCell};
@@ -59,7 +72,7 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), args.preview.language()) {
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
     let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };

@@ -27,17 +27,22 @@ const LARGE: i32 = 1000;
 pub(crate) struct Room {
     /// Enough for the logo.
     pub(crate) logo: bool,
-    compact: bool,
+    /// Little: what can stand side by side elsewhere stands one below the other.
+    pub(crate) compact: bool,
     /// Very little: no hint, no empty line.
     pub(crate) tiny: bool,
     large: bool,
+    /// Width of the monitor.
+    pub(crate) width: i32,
+    /// Height of the monitor.
+    pub(crate) height: i32,
 }
 
 impl Room {
     fn of(monitor: &Rectangle) -> Self {
         let least = monitor.height().min(monitor.width());
-        let height = monitor.height();
-        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE }
+        let (width, height) = (monitor.width(), monitor.height());
+        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE, width, height }
     }
 }
 
@@ -58,13 +63,20 @@ pub(crate) fn follow(window: &gtk4::Window, stage: &gtk4::Box, changed: impl Fn(
             }
         }
     );
+    let placing = place.clone();
     let watch = move |monitors: &gio::ListModel| {
+        let place = placing.clone();
         for monitor in monitors.iter::<gdk::Monitor>().flatten() {
             let place = place.clone();
             monitor.connect_geometry_notify(move |_| place());
         }
         place();
     };
+    // Another language may be written the other way, and margins are before and behind the text.
+    stage.connect_direction_changed({
+        let place = place.clone();
+        move |_, _| place()
+    });
     watch(&monitors);
     monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
 }
@@ -76,6 +88,11 @@ thread_local! {
 /// For previews: there is one monitor of this size and no other.
 pub(crate) fn pretend((width, height): (i32, i32)) {
     PRETENDED.set(Some(Rectangle::new(0, 0, width, height)));
+}
+
+/// Width and height of the first monitor.
+pub(crate) fn first(display: &gdk::Display) -> Option<(i32, i32)> {
+    areas(&display.monitors()).first().map(|area| (area.width(), area.height()))
 }
 
 fn areas(monitors: &gio::ListModel) -> Vec<Rectangle> {
@@ -155,7 +172,7 @@ mod tests {
             (1920, 1080, true, false, false, true),
             (480, 1080, true, true, false, false),
         ] {
-            let want = Room { logo, compact, tiny, large };
+            let want = Room { logo, compact, tiny, large, width, height };
             assert_eq!(Room::of(&Rectangle::new(0, 0, width, height)), want, "{width}×{height}");
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Set by ourselves for the second start, so that there is no third.
 const READY: &str = "LDM_GREETER_READY";
@@ -24,6 +25,9 @@ const NAME: &str = "LDM_GREETER_NAME";
 
 /// Set if standard input is the connection to the daemon.
 const INHERITED: &str = "LDM_GREETER_LINK";
+
+/// Seconds, instead of 60.
+const IDLE: &str = "LDM_GREETER_IDLE";
 
 /// What a notice tells.
 const NOTICE: &str = "LDM_NOTICE";
@@ -51,6 +55,12 @@ pub(crate) fn username() -> String {
     env::var(NAME).unwrap_or_default()
 }
 
+/// How long nobody may touch anything before what was typed is dropped.
+pub(crate) fn idle() -> Duration {
+    let seconds = env::var(IDLE).ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(60))
+}
+
 /// What `--notice` is to tell, as JSON.
 pub(crate) fn notice() -> String {
     env::var(NOTICE).unwrap_or_default()
@@ -61,13 +71,13 @@ pub(crate) fn inherits_link() -> bool {
     env::var_os(INHERITED).is_some()
 }
 
-/// Starts this program again with the light set-up, and in `language` if one is asked for, unless that is in place.
-pub(crate) fn ensure(accessible: bool, language: Option<&str>) -> io::Result<()> {
+/// Starts this program again with the light set-up, unless it is in place.
+pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
     if env::var_os(READY).is_some() {
         return Ok(());
     }
     let changes = changes(accessible, |key| env::var_os(key));
-    if changes.is_empty() && language.is_none() {
+    if changes.is_empty() {
         return Ok(());
     }
     let mut command = again()?;
@@ -76,10 +86,6 @@ pub(crate) fn ensure(accessible: bool, language: Option<&str>) -> io::Result<()>
             Some(value) => command.env(key, value),
             None => command.env_remove(key),
         };
-    }
-    if let Some(language) = language {
-        // LANGUAGE counts in every locale but C.
-        command.env("LANGUAGE", language).env("LC_ALL", "C.UTF-8");
     }
     Err(command.exec())
 }

@@ -74,11 +74,6 @@ impl Preview {
         self.preview.is_some() || self.check_theme.is_some()
     }
 
-    /// The language, which must be in the environment when the program starts.
-    pub(crate) fn language(&self) -> Option<&str> {
-        self.language.as_deref()
-    }
-
     /// Shows or checks.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         if self.scenario.iter().any(|name| name == "list") {
@@ -91,6 +86,9 @@ impl Preview {
         }
         gtk4::init()?;
         i18n::init();
+        if let Some(language) = &self.language {
+            anyhow::ensure!(i18n::switch(language), "there is no catalogue for {language}");
+        }
         let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
         monitors::pretend(self.size);
         let chosen = self.chosen()?;
