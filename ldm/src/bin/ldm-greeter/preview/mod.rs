@@ -280,6 +280,12 @@ impl Stage {
         match act {
             Act::Event(event) => self.0.step(event),
             Act::Press(name) => self.press(inspect::find(root, name), name),
+            Act::Open(name) => {
+                // What this client does not have is not offered.
+                if let Some(button) = inspect::find(root, name).filter(WidgetExt::is_mapped) {
+                    self.press(Some(button), name);
+                }
+            }
             Act::PressIn(name, place) => {
                 let buttons = inspect::find(root, name).map(|list| inspect::buttons(&list)).unwrap_or_default();
                 self.press(buttons.into_iter().nth(place), name);
@@ -308,6 +314,9 @@ impl Stage {
 
     fn close(self) {
         if let Ok(window) = self.root() {
+            for popover in inspect::popovers(window.upcast_ref()) {
+                popover.unparent();
+            }
             window.destroy();
         }
     }
