@@ -79,7 +79,7 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), args.preview.language()) {
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
     let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
