@@ -298,7 +298,8 @@ impl Seat {
         {
             return Some(Err(told(others.clone())));
         }
-        let choice = choice::choose(&self.policy, info, ours, cmd, env).map_err(told);
+        // A guest's default is what was preselected for them.
+        let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
         // Whoever comes next is no friend of theirs.
         let choice = choice.map(|choice| Choice { remember: choice.remember && guest.is_none(), ..choice });
         let where_from = others.filter(|_| choice.is_ok() && self.policy.limit != Limit::Off);

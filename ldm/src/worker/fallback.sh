@@ -48,7 +48,7 @@ who() {
         done
     else
         for gid in $gids; do
-            group=$(getent group "$gid") || { say "group"; return; }
+            group=$(getent group "$gid") || { say "group unknown"; return; }
             say "group $gid/${group%%:*}"
         done
     fi
