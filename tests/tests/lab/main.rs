@@ -3,6 +3,7 @@
 mod access;
 mod allowed;
 mod answers;
+mod choices;
 mod dialog;
 mod endpoint;
 mod faults;

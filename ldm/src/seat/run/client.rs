@@ -169,11 +169,18 @@ impl Driver {
                 Ok(mut child) => {
                     tell(&events, Told::Command(Ok(()))).await;
                     tokio::select! {
-                        status = child.wait() => match status {
-                            Ok(status) => tracing::info!(number, %status, "a command of the menu has ended"),
-                            Err(error) => tracing::warn!(number, %error, "a command of the menu cannot be waited for"),
-                        },
-                        _ = stopped => drop(child.terminate(COMMAND_ENDS).await),
+                        status = child.wait() => {
+                            match status {
+                                Ok(status) => tracing::info!(number, %status, "a command of the menu has ended"),
+                                Err(error) => tracing::warn!(number, %error, "a command of the menu cannot be waited for"),
+                            }
+                            // What it has put into the background goes with the greeter.
+                            sys::reap_strays();
+                        }
+                        _ = stopped => {
+                            let _ = child.terminate(COMMAND_ENDS).await;
+                            sys::end_strays().await;
+                        }
                     }
                 }
                 Err(why) => tell(&events, Told::Command(Err(why))).await,
