@@ -50,13 +50,7 @@ impl Bar {
             Menu::new(ui, name, icon, || {}, move || closed())
         };
         let (asks, asked) = (Rc::clone(send), Rc::clone(closed));
-        let server = Menu::new(
-            ui,
-            "server",
-            Icon::Server,
-            move || asks(Event::ServersOpened),
-            move || asked(),
-        )?;
+        let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
             tools: get(ui, "tools")?,
             server,
@@ -84,7 +78,8 @@ impl Bar {
         Ok(this)
     }
 
-    fn menus(&self) -> [&Rc<Menu>; 7] {
+    /// All menus.
+    pub(crate) fn menus(&self) -> [&Rc<Menu>; 7] {
         [&self.server, &self.session, &self.language, &self.layout, &self.access, &self.admin, &self.power]
     }
 

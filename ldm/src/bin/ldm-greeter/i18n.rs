@@ -154,7 +154,7 @@ pub(crate) fn fill(sentence: &str, name: &str, value: &str) -> String {
 /// The sentence for what went wrong.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
-        Notice::Failure(failure) => failure.text(|sentence| gettext(sentence)),
+        Notice::Failure(failure) => failure.text(gettext),
         Notice::Foreign(text) => text.clone(),
         Notice::EmptyName => gettext("Type your user name first."),
         Notice::TooLong => gettext("This is too long to be right, so nothing was sent. Type it again."),
@@ -162,9 +162,11 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::NoCommand => gettext(
             "You are logged in, but this greeter was not told which session to start. Ask the administrator to set --cmd.",
         ),
-        Notice::Gone(session) => {
-            fill(&gettext("Your last session, “{session}”, is no longer there. Choose another one."), "session", session)
-        }
+        Notice::Gone(session) => fill(
+            &gettext("Your last session, “{session}”, is no longer there. Choose another one."),
+            "session",
+            session,
+        ),
         Notice::Idle => gettext("Nobody was here for a while, so what had been typed was removed. Begin again."),
     }
 }

@@ -91,8 +91,14 @@ impl Menu {
     }
 
     /// For content of one's own: switches, say. [`Menu::fill`] would replace it.
+    #[allow(dead_code)] // used by who has such content
     pub(crate) fn list(&self) -> &gtk4::Box {
         &self.list
+    }
+
+    /// What opens, to listen to its keys.
+    pub(crate) fn popover(&self) -> &gtk4::Popover {
+        &self.popover
     }
 
     /// The button, to be measured or given the keyboard.
@@ -197,7 +203,12 @@ impl Menu {
     }
 
     fn buttons(&self) -> Vec<gtk4::Button> {
-        self.list.observe_children().iter::<glib::Object>().flatten().filter_map(|child| child.downcast().ok()).collect()
+        self.list
+            .observe_children()
+            .iter::<glib::Object>()
+            .flatten()
+            .filter_map(|child| child.downcast().ok())
+            .collect()
     }
 }
 

@@ -1,8 +1,6 @@
 //! The login: the server's questions, the user's answers, and the session at the end.
 
-use ldm_protocol::greetd::{
-    AuthMessageType, DEFAULT_SESSION, ErrorType, Request, Response, SESSION_COMMAND, Sessions,
-};
+use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, ErrorType, Request, Response, SESSION_COMMAND, Sessions};
 use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
@@ -11,7 +9,7 @@ use super::types::{Action, Choice, Countdown, Message, Notice, Open, Question, S
 use crate::languages;
 
 /// Messages kept for reading; the oldest go first.
-const MESSAGES: usize = 16;
+pub(super) const MESSAGES: usize = 16;
 
 impl Model {
     pub(super) fn submit(&mut self, answer: Secret, actions: &mut Vec<Action>) {
