@@ -183,6 +183,7 @@ impl Window {
             move |room: Room| {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
+                this.address.set_visible(!room.compact);
                 this.tiny.set(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
@@ -224,16 +225,17 @@ impl Window {
         });
         // A window manager may offer to close the window; a login screen has no end of its own.
         this.root.connect_close_request(|_| Propagation::Stop);
-        keys::connect(
-            &this.root,
-            clone!(
-                #[weak]
-                this,
-                #[upgrade_or]
-                Propagation::Proceed,
-                move |key| this.key(key)
-            ),
+        let key = clone!(
+            #[weak]
+            this,
+            #[upgrade_or]
+            Propagation::Proceed,
+            move |key| this.key(key)
         );
+        for menu in this.bar.menus() {
+            keys::connect(menu.popover(), key.clone());
+        }
+        keys::connect(&this.root, key);
         this.timers.watch(&this.root);
     }
 
@@ -251,10 +253,9 @@ impl Window {
             return Propagation::Stop;
         }
         match key {
-            keys::Key::Back if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Help => (self.send)(Event::Help),
-            keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
             keys::Key::Access => (self.send)(Event::AccessToggled),
