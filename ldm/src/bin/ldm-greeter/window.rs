@@ -349,6 +349,9 @@ impl Window {
     fn show_said(&self, model: &Model) {
         let notice = model.notice().map(i18n::notice).unwrap_or_default();
         let changed = set(&self.notice, &notice);
+        let told = (!notice.is_empty()).then_some(notice.as_str());
+        self.entry.set_tooltip_text(told);
+        self.secret.set_tooltip_text(told);
         self.notice.set_visible(!notice.is_empty());
         let labels = self.message_labels();
         let shown = labels.iter().map(gtk4::Label::text);
