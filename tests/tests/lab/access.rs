@@ -57,7 +57,8 @@ fn check_controls(assistant: &Assistant, where_: &str) -> Result<()> {
 
 #[test]
 fn a_blind_user_logs_in() -> Result<()> {
-    let scene = seat(|_, daemon| Ok(daemon.set("LDM_ACCESSIBILITY", "screen-reader").set("LDM_SCREEN_READER", "sleep 3600")))?;
+    let scene =
+        seat(|_, daemon| Ok(daemon.set("LDM_ACCESSIBILITY", "screen-reader").set("LDM_SCREEN_READER", "sleep 3600")))?;
     scene.desk().prepare()?;
     let (_, socket) = greeter(&scene)?;
     let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;

@@ -4,20 +4,34 @@
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
 mod access;
+mod aids;
 mod announce;
+mod bar;
+mod catalogue;
+mod choices;
 mod chooser;
 mod clock;
 mod density;
+mod failure;
+mod field;
+mod help;
 mod i18n;
+mod icons;
 mod keyboard;
 mod keys;
+mod languages;
 mod link;
+mod menu;
 mod model;
 mod monitors;
+mod pam_words;
+mod question;
+mod said;
 mod screens;
 mod setup;
 mod sleep;
 mod theme;
+mod timers;
 mod window;
 mod xserver;
 
@@ -81,6 +95,8 @@ struct Greeter {
     window: OnceCell<Rc<Window>>,
     link: Rc<RefCell<Link>>,
     screens: Rc<Screens>,
+    /// `--accessible`.
+    accessible: bool,
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
@@ -104,9 +120,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         window: OnceCell::new(),
         link: Rc::clone(&link),
         screens: Rc::clone(&screens),
+        accessible: args.accessible,
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(&look, &screens, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &screens, args.accessible, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(
@@ -150,7 +167,10 @@ impl Greeter {
         let typed = self.window.get().and_then(|window| window.name_typed());
         let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
         let error = match self.link.borrow().descriptor() {
-            Ok(descriptor) => setup::restart(descriptor, &name, !setup::accessible()),
+            Ok(descriptor) => {
+                let reader = self.window.get().is_some_and(|window| window.aids.wants_reader());
+                setup::restart(descriptor, &name, self.accessible || reader)
+            }
             Err(error) => error,
         };
         say(&format!("cannot start again: {error}"));

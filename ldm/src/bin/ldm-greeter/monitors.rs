@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use gtk4::gdk::{self, Rectangle};
-use gtk4::glib::{self, clone};
+use gtk4::glib::clone;
 use gtk4::{gio, prelude::*};
 
 /// A monitor lower or narrower than this gets the style class `compact`.
@@ -29,17 +29,29 @@ const LARGE: i32 = 1000;
 pub(crate) struct Room {
     /// Enough for the logo.
     pub(crate) logo: bool,
-    compact: bool,
+    /// Little: what can stand side by side elsewhere stands one below the other.
+    pub(crate) compact: bool,
     /// Very little: no hint, no empty line.
     pub(crate) tiny: bool,
     large: bool,
+    /// Width of the monitor.
+    pub(crate) width: i32,
+    /// Height of the monitor.
+    pub(crate) height: i32,
 }
 
 impl Room {
     fn of(monitor: &Rectangle) -> Self {
         let least = monitor.height().min(monitor.width());
-        let height = monitor.height();
-        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE }
+        let (width, height) = (monitor.width(), monitor.height());
+        Self {
+            logo: height >= LOGO,
+            compact: least < COMPACT,
+            tiny: height < TINY,
+            large: least >= LARGE,
+            width,
+            height,
+        }
     }
 }
 
@@ -109,6 +121,12 @@ impl Monitors {
                 this.place();
             }
         };
+        // Another language may be written the other way, and margins are before and behind the text.
+        stage.connect_direction_changed(clone!(
+            #[strong]
+            this,
+            move |_, _| this.place()
+        ));
         watch(&monitors);
         monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
         this
@@ -267,7 +285,7 @@ mod tests {
             (1920, 1080, true, false, false, true),
             (480, 1080, true, true, false, false),
         ] {
-            let want = Room { logo, compact, tiny, large };
+            let want = Room { logo, compact, tiny, large, width, height };
             assert_eq!(Room::of(&Rectangle::new(0, 0, width, height)), want, "{width}×{height}");
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::density;
 
@@ -29,6 +30,9 @@ const NAME: &str = "LDM_GREETER_NAME";
 
 /// Set if standard input is the connection to the daemon.
 const INHERITED: &str = "LDM_GREETER_LINK";
+
+/// Seconds, instead of 60.
+const IDLE: &str = "LDM_GREETER_IDLE";
 
 /// What a notice tells.
 const NOTICE: &str = "LDM_NOTICE";
@@ -54,6 +58,12 @@ pub(crate) fn accessible() -> bool {
 /// The user name to start with.
 pub(crate) fn username() -> String {
     env::var(NAME).unwrap_or_default()
+}
+
+/// How long nobody may touch anything before what was typed is dropped.
+pub(crate) fn idle() -> Duration {
+    let seconds = env::var(IDLE).ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(60))
 }
 
 /// What `--notice` is to tell, as JSON.
