@@ -53,8 +53,6 @@ pub(super) struct Client {
     asked: Option<Instant>,
     /// `LDM_SERVER`'s first, while another one is chosen.
     default_server: Option<String>,
-    /// The one that is chosen.
-    pub(super) chosen: Option<String>,
     /// Of the last connection.
     transport: Option<Transport>,
     /// The last failure, and when it was.
@@ -220,7 +218,7 @@ impl Seat {
         let default = self.client.default_server.take().unwrap_or_else(|| self.policy.server.clone());
         self.policy.server = name.clone().unwrap_or_else(|| default.clone());
         self.client.default_server = Some(default);
-        self.client.chosen.clone_from(&name);
+        self.chosen.clone_from(&name);
         self.act(Action::UseServer(name));
     }
 

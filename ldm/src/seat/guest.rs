@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, SESSION_COMMAND, Sessions};
+use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, SESSION_COMMAND};
 use ldm_protocol::{Failure, FailureKind, Secret};
 
 use tokio::time::Instant;
@@ -145,7 +145,7 @@ impl Seat {
     /// The server that was chosen is the guests' only if they may log in there.
     fn guest_servers(&self) -> Vec<String> {
         let all = self.policy.guest.as_ref().map(|guest| guest.servers.clone()).unwrap_or_default();
-        match &self.client.chosen {
+        match &self.chosen {
             Some(chosen) if all.contains(chosen) => vec![chosen.clone()],
             _ => all,
         }
@@ -223,12 +223,6 @@ impl Seat {
             self.login_failed(Failure::new(FailureKind::ServerSilent));
         }
     }
-}
-
-/// A guest is not asked.
-pub(super) fn decided(sessions: Sessions) -> Sessions {
-    let forced = sessions.forced.or(sessions.preselected.clone()).unwrap_or_else(|| DEFAULT_SESSION.to_owned());
-    Sessions { forced: Some(forced), ..sessions }
 }
 
 #[cfg(test)]

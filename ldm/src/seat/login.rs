@@ -6,7 +6,7 @@ use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::allow::{self, Limit};
-use super::guest::{self, Attempt};
+use super::guest::Attempt;
 use super::machine::{Starting, State};
 use super::{Action, Choice, Seat, choice, client, misuse, refusal};
 use crate::worker::protocol::{Command, Event};
@@ -230,9 +230,6 @@ impl Seat {
             let mut sessions = choice::offer(policy, info);
             if policy.limit == Limit::Ask && !login.agreed {
                 sessions.elsewhere.clone_from(&info.elsewhere);
-            }
-            if login.guest.is_some() {
-                sessions = guest::decided(sessions);
             }
             self.act(Action::Reply(Response::LdmSessions(sessions)));
         } else {

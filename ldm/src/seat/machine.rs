@@ -134,6 +134,8 @@ pub struct Seat {
     pub(super) prepare_again: Instant,
     /// What the user of this session was told.
     pub(super) announced: Vec<FailureKind>,
+    /// The server that somebody chose.
+    pub(super) chosen: Option<String>,
     /// `LDM_AUTOLOGIN` may be tried: nothing has failed since the start, or since a session that ended as it should.
     pub(super) automatic: bool,
     /// Not before this.
@@ -162,6 +164,7 @@ impl Seat {
             ours: false,
             prepare_again: now,
             announced: Vec::new(),
+            chosen: None,
             automatic: true,
             auto_again: now,
             auto_backoff: Backoff::default(),

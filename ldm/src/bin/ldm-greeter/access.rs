@@ -225,7 +225,8 @@ impl Panel {
 
 /// Gives this pointer to the widget and to those in it that have one of their own; `None`: their own again.
 fn point(widget: &gtk4::Widget, cursor: Option<&gdk::Cursor>) {
-    if widget.is::<gtk4::Window>() {
+    // Each window of the X server has a pointer of its own, lists that open too.
+    if widget.is::<gtk4::Native>() {
         widget.set_cursor(cursor);
     } else if widget.is::<gtk4::Text>() {
         match cursor {

@@ -104,6 +104,17 @@ impl Field {
         self.show_locks();
     }
 
+    /// What a screen reader says of the entry besides its name. GTK makes a description of a tooltip, and before 4.10 of nothing
+    /// else that can change.
+    pub(crate) fn describe(&self, text: &str) {
+        let text = Some(text).filter(|text| !text.is_empty());
+        for entry in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref()] {
+            if entry.tooltip_text().as_deref() != text {
+                entry.set_tooltip_text(text);
+            }
+        }
+    }
+
     /// Shows one of the entries; `None`: neither.
     pub(crate) fn open(&self, secret: Option<bool>) {
         self.peek.set_active(false);
@@ -184,11 +195,7 @@ impl Field {
             (false, true) => gettext("Num Lock is on."),
             (false, false) => String::new(),
         };
-        if caps {
-            self.locks.add_css_class("warning")
-        } else {
-            self.locks.remove_css_class("warning")
-        }
+        self.locks.set_css_classes(if caps { &["warning"] } else { &[] });
         self.locks.set_visible(!text.is_empty());
         set(&self.locks, &text);
     }

@@ -6,12 +6,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::rc::Rc;
 
 use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{self, BoolCtrl, ConnectionExt as _, EventType, Group, ID, MapPart, NameDetail, StatePart};
 use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
 
+use crate::catalogue::Catalogue;
+use crate::i18n;
 use crate::xserver::XServer;
 
 /// The names that setxkbmap(1) leaves: rules, model, layouts, variants and options, each ended by a zero byte.
@@ -19,6 +22,10 @@ const RULES: &str = "_XKB_RULES_NAMES";
 
 /// Names of layouts for people.
 const NAMES: &str = "/usr/share/X11/xkb/rules/evdev.lst";
+
+/// Where translations of [`NAMES`] are, and what they are called there.
+const LOCALE_DIR: &str = "/usr/share/locale";
+const DOMAIN: &str = "LC_MESSAGES/xkeyboard-config.mo";
 
 /// Largest [`NAMES`].
 const NAMES_SIZE: u64 = 1024 * 1024;
@@ -51,10 +58,10 @@ impl Layout {
     }
 
     /// The name for people, translated where xkeyboard-config is; else the code.
-    fn name(&self, names: &HashMap<String, String>) -> String {
+    fn name(&self, names: &HashMap<String, String>, catalogue: &Catalogue) -> String {
         let key = if self.variant.is_empty() { self.code.clone() } else { format!("{}:{}", self.code, self.variant) };
         match names.get(&key) {
-            Some(name) => name.clone(),
+            Some(name) => catalogue.get(name).unwrap_or(name).to_owned(),
             None if self.code.is_empty() => self.group.clone(),
             None if self.variant.is_empty() => self.code.clone(),
             None => format!("{} ({})", self.code, self.variant),
@@ -117,7 +124,10 @@ impl Keyboard {
         let mut text = String::new();
         let _ = File::open(NAMES).and_then(|file| file.take(NAMES_SIZE).read_to_string(&mut text));
         let names = parse_names(&text, wanted);
-        layouts.iter().map(|layout| ldm_protocol::text::sanitise_line(&layout.name(&names), NAME)).collect()
+        let language = i18n::current();
+        let catalogue = Catalogue::read(&Path::new(LOCALE_DIR).join(language).join(DOMAIN)).unwrap_or_default();
+        let name = |layout: &Layout| ldm_protocol::text::sanitise_line(&layout.name(&names, &catalogue), NAME);
+        layouts.iter().map(name).collect()
     }
 
     /// Has `changed` called when layouts or the one in use are others.
@@ -311,10 +321,10 @@ mod tests {
         let text = "! model\n  de   A model\n\n! layout\n  de              German\n  us   English (US)\n! variant\n  neo             de: German (Neo 2)\n";
         let names = parse_names(text, |_| true);
         assert_eq!(names.len(), 3);
-        assert_eq!(layout("de", "").name(&names), "German");
-        assert_eq!(layout("de", "neo").name(&names), "German (Neo 2)");
-        assert_eq!(layout("de", "own").name(&names), "de (own)");
-        assert_eq!(layout("xx", "").name(&names), "xx");
+        assert_eq!(layout("de", "").name(&names, &Catalogue::default()), "German");
+        assert_eq!(layout("de", "neo").name(&names, &Catalogue::default()), "German (Neo 2)");
+        assert_eq!(layout("de", "own").name(&names, &Catalogue::default()), "de (own)");
+        assert_eq!(layout("xx", "").name(&names, &Catalogue::default()), "xx");
         assert_eq!(layout("de", "neo").short(), "DE");
         assert_eq!(Layout { group: "English (US)".into(), ..Layout::default() }.short(), "ENG");
         assert_eq!(Layout::default().short(), "⌨");

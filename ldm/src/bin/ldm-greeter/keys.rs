@@ -17,6 +17,8 @@ pub(crate) enum Key {
     Menus,
     /// F8: show what is typed into a hidden entry, or hide it.
     Peek,
+    /// F9: the next keyboard layout.
+    Layout,
     /// Alt+Super+S, known for the screen reader.
     Access,
     /// Page Up and Page Down: this many pages of what was said.
@@ -42,6 +44,7 @@ impl Key {
             gdk::Key::F1 | gdk::Key::Help => Self::Help,
             gdk::Key::F10 | gdk::Key::F6 | gdk::Key::Menu => Self::Menus,
             gdk::Key::F8 => Self::Peek,
+            gdk::Key::F9 => Self::Layout,
             gdk::Key::Page_Up => Self::Scroll(-1.0),
             gdk::Key::Page_Down => Self::Scroll(1.0),
             key => {
@@ -52,12 +55,12 @@ impl Key {
     }
 }
 
-/// Gives every key to `act` before any widget sees it.
-pub(crate) fn connect(window: &gtk4::Window, act: impl Fn(Key) -> Propagation + 'static) {
+/// Gives every key to `act` before any widget in `root` sees it, a window or what a menu opens.
+pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propagation + 'static) {
     let controller = gtk4::EventControllerKey::new();
     controller.set_propagation_phase(gtk4::PropagationPhase::Capture);
     controller.connect_key_pressed(move |_, key, _, modifiers| act(Key::of(key, modifiers)));
-    window.add_controller(controller);
+    root.add_controller(controller);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
 mod access;
+mod aids;
 mod announce;
 mod bar;
 mod catalogue;
@@ -79,7 +80,7 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), args.preview.language()) {
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
     let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
@@ -98,6 +99,8 @@ struct Greeter {
     window: OnceCell<Rc<Window>>,
     link: Rc<RefCell<Link>>,
     screens: Rc<Screens>,
+    /// `--accessible`.
+    accessible: bool,
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
@@ -121,9 +124,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         window: OnceCell::new(),
         link: Rc::clone(&link),
         screens: Rc::clone(&screens),
+        accessible: args.accessible,
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(&look, &screens, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &screens, args.accessible, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(
@@ -167,7 +171,10 @@ impl Greeter {
         let typed = self.window.get().and_then(|window| window.name_typed());
         let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
         let error = match self.link.borrow().descriptor() {
-            Ok(descriptor) => setup::restart(descriptor, &name, !setup::accessible()),
+            Ok(descriptor) => {
+                let reader = self.window.get().is_some_and(|window| window.aids.wants_reader());
+                setup::restart(descriptor, &name, self.accessible || reader)
+            }
             Err(error) => error,
         };
         say(&format!("cannot start again: {error}"));

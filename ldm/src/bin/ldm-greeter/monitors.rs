@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use gtk4::gdk::{self, Rectangle};
-use gtk4::glib::{self, clone};
+use gtk4::glib::clone;
 use gtk4::{gio, prelude::*};
 
 /// A monitor lower or narrower than this gets the style class `compact`.
@@ -121,14 +121,14 @@ impl Monitors {
                 this.place();
             }
         };
-        watch(&monitors);
-        monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
         // Another language may be written the other way, and margins are before and behind the text.
         stage.connect_direction_changed(clone!(
-            #[weak]
+            #[strong]
             this,
             move |_, _| this.place()
         ));
+        watch(&monitors);
+        monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
         this
     }
 

@@ -76,16 +76,15 @@ pub(crate) fn inherits_link() -> bool {
     env::var_os(INHERITED).is_some()
 }
 
-/// Starts this program again with the light set-up and the scale for these monitors, and in `language` if one is asked for,
-/// unless all is in place.
-pub(crate) fn ensure(accessible: bool, language: Option<&str>) -> io::Result<()> {
+/// Starts this program again with the light set-up and the scale for these monitors, unless all is in place.
+pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
     if env::var_os(READY).is_some() {
         return Ok(());
     }
     let changes = changes(accessible, |key| env::var_os(key));
     // The administrator's own choice stays.
     let scale = if env::var_os(SCALE).is_none() { density::scale(&density::panels()) } else { 1 };
-    if changes.is_empty() && scale == 1 && language.is_none() {
+    if changes.is_empty() && scale == 1 {
         return Ok(());
     }
     let mut command = again()?;
@@ -97,10 +96,6 @@ pub(crate) fn ensure(accessible: bool, language: Option<&str>) -> io::Result<()>
             Some(value) => command.env(key, value),
             None => command.env_remove(key),
         };
-    }
-    if let Some(language) = language {
-        // LANGUAGE counts in every locale but C.
-        command.env("LANGUAGE", language).env("LC_ALL", "C.UTF-8");
     }
     Err(command.exec())
 }

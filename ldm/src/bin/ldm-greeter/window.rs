@@ -10,6 +10,7 @@ use crate::i18n::gettext;
 use gtk4::glib::{Propagation, clone};
 use gtk4::{glib, prelude::*};
 
+use crate::aids::Aids;
 use crate::bar::Bar;
 use crate::chooser::Chooser;
 use crate::clock::Clock;
@@ -77,8 +78,9 @@ pub(crate) struct Window {
     go: gtk4::Button,
     hint: gtk4::Label,
     help: Rc<Help>,
-    /// The menus. [`Bar::access`] and [`Bar::layout`] are filled by others.
-    pub(crate) bar: Rc<Bar>,
+    bar: Rc<Bar>,
+    /// Fills [`Bar::access`] and [`Bar::layout`].
+    pub(crate) aids: Rc<Aids>,
     timers: Rc<Timers>,
     send: Rc<dyn Fn(Event)>,
     /// The page that is shown, and the steps of the dialog and the refills until it was.
@@ -96,6 +98,7 @@ impl Window {
     pub(crate) fn new(
         look: &Look,
         screens: &Rc<Screens>,
+        accessible: bool,
         username: &str,
         send: Rc<dyn Fn(Event)>,
     ) -> Result<Rc<Self>, Missing> {
@@ -130,8 +133,10 @@ impl Window {
                 this.come_home();
             }
         });
+        let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
+        let aids = Aids::new(&root, &bar, screens, accessible, &send);
         let this = Rc::new(Self {
-            root: get(&ui, "window")?,
+            root,
             stage: get(&ui, "stage")?,
             backdrop: get(&ui, "backdrop")?,
             screens: Rc::clone(screens),
@@ -155,7 +160,8 @@ impl Window {
             go: get(&ui, "go")?,
             hint: get(&ui, "hint")?,
             help: Help::new(&ui, &send)?,
-            bar: Bar::new(&ui, &send, &closed)?,
+            bar,
+            aids,
             timers: Timers::new(&send),
             send,
             shown: Cell::new(None),
@@ -183,6 +189,7 @@ impl Window {
             move |room: Room| {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
+                this.address.set_visible(!room.compact);
                 this.tiny.set(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
@@ -224,16 +231,17 @@ impl Window {
         });
         // A window manager may offer to close the window; a login screen has no end of its own.
         this.root.connect_close_request(|_| Propagation::Stop);
-        keys::connect(
-            &this.root,
-            clone!(
-                #[weak]
-                this,
-                #[upgrade_or]
-                Propagation::Proceed,
-                move |key| this.key(key)
-            ),
+        let key = clone!(
+            #[weak]
+            this,
+            #[upgrade_or]
+            Propagation::Proceed,
+            move |key| this.key(key)
         );
+        for menu in this.bar.menus() {
+            keys::connect(menu.popover(), key.clone());
+        }
+        keys::connect(&this.root, key);
         this.timers.watch(&this.root);
     }
 
@@ -251,13 +259,13 @@ impl Window {
             return Propagation::Stop;
         }
         match key {
-            keys::Key::Back if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Help => (self.send)(Event::Help),
-            keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
-            keys::Key::Access => (self.send)(Event::AccessToggled),
+            keys::Key::Access => self.aids.toggle_reader(),
+            keys::Key::Layout => self.aids.next_layout(),
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
             keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
@@ -306,7 +314,9 @@ impl Window {
     pub(crate) fn show(self: &Rc<Self>, model: &Model) {
         self.speak(model);
         self.show_seat(model);
+        self.aids.show(model);
         self.said.show(model.notice(), model.messages());
+        self.field.describe(&self.said.notice());
         self.said.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
@@ -441,6 +451,7 @@ impl Window {
         self.field.set_texts();
         self.help.set_texts();
         self.bar.set_texts();
+        self.aids.set_texts();
         self.clock.run();
     }
 
@@ -461,9 +472,6 @@ impl Window {
             },
         };
         set(&self.title, &title);
-        if let Some(seat) = model.seat() {
-            self.screens.show(seat);
-        }
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
             set(&self.hostname, hostname);
         }
@@ -485,7 +493,11 @@ impl Window {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        set(&self.hint, &hint(page, model.state(), self.field.is_secret()));
+        let mut hint = hint(page, model.state(), self.field.is_secret());
+        if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
+            hint = format!("{hint}   {layouts}");
+        }
+        set(&self.hint, &hint);
     }
 
     fn ask(&self, prompt: &str, secret: Option<bool>) {

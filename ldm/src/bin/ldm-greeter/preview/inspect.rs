@@ -295,3 +295,9 @@ pub(crate) fn buttons(list: &gtk4::Widget) -> Vec<gtk4::Widget> {
     let children = std::iter::successors(list.first_child(), WidgetExt::next_sibling);
     children.flat_map(|child| buttons(&child)).collect()
 }
+
+/// The menus that belong to a widget or to something in it.
+pub(crate) fn popovers(widget: &gtk4::Widget) -> Vec<gtk4::Widget> {
+    let children = std::iter::successors(widget.first_child(), WidgetExt::next_sibling);
+    children.flat_map(|child| if child.is::<gtk4::Popover>() { vec![child] } else { popovers(&child) }).collect()
+}

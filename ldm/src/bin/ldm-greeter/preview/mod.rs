@@ -75,11 +75,6 @@ impl Preview {
         self.preview.is_some() || self.check_theme.is_some()
     }
 
-    /// The language, which must be in the environment when the program starts.
-    pub(crate) fn language(&self) -> Option<&str> {
-        self.language.as_deref()
-    }
-
     /// Shows or checks.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         if self.scenario.iter().any(|name| name == "list") {
@@ -92,6 +87,9 @@ impl Preview {
         }
         gtk4::init()?;
         i18n::init();
+        if let Some(language) = &self.language {
+            anyhow::ensure!(i18n::switch(language), "there is no catalogue for {language}");
+        }
         let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
         monitors::pretend(self.size);
         let chosen = self.chosen()?;
@@ -146,7 +144,8 @@ impl Preview {
             }
             if self.texts {
                 for (place, text) in inspect::words(&window) {
-                    out(&format!("{name}\t{place}\t{text}"));
+                    let whose = if stage.0.data.contains(&text) { "data" } else { "own" };
+                    out(&format!("{name}\t{place}\t{whose}\t{text}"));
                 }
             }
             inspect::names(&window, &mut names);
@@ -246,16 +245,20 @@ struct Inner {
     window: OnceCell<Rc<Window>>,
     fake: RefCell<Fake>,
     complaints: RefCell<Vec<String>>,
+    /// All that is not the greeter's own words.
+    data: String,
 }
 
 impl Stage {
     /// Shows a scenario and waits until it is drawn.
     fn open(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
+        let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(String::new(), None)),
             window: OnceCell::new(),
             fake: RefCell::new(scenario.fake),
             complaints: RefCell::default(),
+            data,
         });
         let sender = Rc::downgrade(&inner);
         let send = move |event| {
@@ -263,7 +266,7 @@ impl Stage {
                 inner.step(event);
             }
         };
-        let window = Window::new(look, &Screens::untouched(), "", Rc::new(send))?;
+        let window = Window::new(look, &Screens::untouched(), false, "", Rc::new(send))?;
         let window = inner.window.get_or_init(|| window);
         inner.step(Event::Opened);
         window.present(look);
@@ -280,6 +283,12 @@ impl Stage {
         match act {
             Act::Event(event) => self.0.step(event),
             Act::Press(name) => self.press(inspect::find(root, name), name),
+            Act::Open(name) => {
+                // What this client does not have is not offered.
+                if let Some(button) = inspect::find(root, name).filter(WidgetExt::is_mapped) {
+                    self.press(Some(button), name);
+                }
+            }
             Act::PressIn(name, place) => {
                 let buttons = inspect::find(root, name).map(|list| inspect::buttons(&list)).unwrap_or_default();
                 self.press(buttons.into_iter().nth(place), name);
@@ -308,6 +317,9 @@ impl Stage {
 
     fn close(self) {
         if let Ok(window) = self.root() {
+            for popover in inspect::popovers(window.upcast_ref()) {
+                popover.unparent();
+            }
             window.destroy();
         }
     }

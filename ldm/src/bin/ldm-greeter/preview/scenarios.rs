@@ -13,6 +13,8 @@ pub(crate) enum Act {
     Event(Event),
     /// Press the button of this name.
     Press(&'static str),
+    /// Press the button of this name, if the client has what it is for.
+    Open(&'static str),
     /// Press a button in the list of this name, by its place.
     PressIn(&'static str, usize),
 }
@@ -80,7 +82,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("menu-admin", "admin-menu"),
         ("menu-power", "power-menu"),
     ];
-    all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Press(button)])));
+    all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Open(button)])));
     all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
     all.push(main("large-text", switched(Access { large_text: true, ..Access::default() }), vec![name()]));
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
