@@ -26,7 +26,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::worker_link::Worker;
-use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, allow};
+use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, Told, allow};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -314,7 +314,8 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice | Part::Beside | Part::Client => None,
+            Part::Client => Some(Event::Client(Told::Died)),
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
