@@ -155,6 +155,9 @@ impl Window {
             tiny: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
+        for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
+            shorten(button);
+        }
         let background: gtk4::Picture = get(&ui, "background")?;
         background.set_paintable(look.background.as_ref());
         this.logo.set_paintable(look.logo.as_ref());
@@ -467,7 +470,7 @@ impl Window {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        set(&self.hint, &hint(page, model.state(), self.field.is_secret()));
+        set(&self.hint, &hint(page, model.state()));
     }
 
     fn ask(&self, prompt: &str, secret: Option<bool>) {
@@ -487,13 +490,15 @@ impl Window {
 
     fn show_status(&self) {
         let status = self.waiting.borrow().clone().unwrap_or_default();
+        // An empty line keeps the dialog from jumping, where there is room for one.
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
+        self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
     }
 }
 
 /// Which keys do what now. The parts stand three blanks apart.
-fn hint(page: Page, state: &State, secret: bool) -> String {
+fn hint(page: Page, state: &State) -> String {
     // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
     let menus = gettext("F1: help   F10: menus");
     let keys = match (page, state) {
@@ -507,10 +512,18 @@ fn hint(page: Page, state: &State, secret: bool) -> String {
         (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
         (_, State::Starting) => return String::new(),
     };
-    match (page, secret) {
+    match (page, state) {
         (Page::Help, _) => keys,
-        (Page::Login(_), true) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
+        (Page::Login(_), State::Prompt { secret: true, .. }) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
         _ => format!("{keys}   {menus}"),
+    }
+}
+
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }
 
