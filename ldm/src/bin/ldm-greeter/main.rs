@@ -20,6 +20,7 @@ mod link;
 mod menu;
 mod model;
 mod monitors;
+mod page;
 mod pam_words;
 mod question;
 mod said;
