@@ -62,11 +62,22 @@ pub enum Target {
     Program(Vec<String>),
 }
 
-/// The command, ready to be spawned: no terminal, nothing of this process's stdin and stdout, output to `log`.
-pub fn command(account: &Account, home: &Path, target: &Target, settings: &[Setting], log: &ErrorLog) -> Command {
+/// The command, ready to be spawned: no terminal, nothing of this process's stdin and stdout, output to `log`. `settings` go
+/// before `variables` of the same name.
+pub fn command(
+    account: &Account,
+    home: &Path,
+    target: &Target,
+    settings: &[Setting],
+    variables: &[(String, String)],
+    log: &ErrorLog,
+) -> Command {
     let (shell, flags, script) = shell(account, target);
     let mut command = Command::new(shell);
     command.args(flags).arg(script).arg("ldm-session");
+    for (name, value) in variables {
+        command.env(name, value).arg(format!("{name}={value}"));
+    }
     for (name, value) in settings {
         if [environment::DATA_DIRS, environment::CONFIG_DIRS].contains(name) {
             // A profile may well set it anew, and what it has put there stays.

@@ -15,6 +15,7 @@ pub mod command_line;
 pub mod desktop_entry;
 pub mod directory;
 pub mod dmrc;
+pub mod elsewhere;
 pub mod environment;
 pub mod error_log;
 pub mod info;

@@ -4,6 +4,10 @@
 //! waited for at the end. The loop itself never waits for a part.
 
 mod access;
+mod client;
+mod last_user;
+mod layouts;
+mod power;
 mod services;
 
 use std::collections::HashMap;
@@ -13,7 +17,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::greetd;
 use ldm_protocol::helper::DirectDisplay;
 use ldm_protocol::{Failure, FailureKind, text};
 use nix::sys::signal::Signal;
@@ -23,7 +26,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::worker_link::Worker;
-use super::{Action, Choice, Event, Policy, Seat};
+use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, allow};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -131,6 +134,8 @@ enum Part {
     Local(u64),
     Sound,
     Beside,
+    /// Something that a greeter asked for besides the login.
+    Client,
 }
 
 struct Driver {
@@ -164,6 +169,7 @@ struct Driver {
     buses: u64,
     /// `LDM_STATE_DIR` cannot be written.
     forgetful: bool,
+    choices: client::Choices,
 }
 
 impl Driver {
@@ -207,6 +213,7 @@ impl Driver {
             beside: None,
             buses: 0,
             forgetful: false,
+            choices: client::Choices::default(),
         };
         if driver.config.directx {
             tracing::warn!(
@@ -231,21 +238,25 @@ impl Driver {
 
     fn policy(&self, options: &Options) -> Policy {
         let config = &self.config;
+        let hostname = sys::hostname();
+        let guest = Guest::of(config, &hostname).unwrap_or_else(|why| {
+            tracing::warn!("{}", text::sanitise_line(&why, LOG_LINE));
+            None
+        });
         Policy {
-            hostname: sys::hostname(),
+            rules: Rules::of(config),
+            limit: Limit::of(config),
+            guest,
+            hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
-            facts: greetd::Seat {
-                access: self.access,
-                assistants: self.assistants(),
-                monitor: config.monitor.clone(),
-                blank: config.blanking,
-                ..greetd::Seat::default()
-            },
+            facts: self.facts(),
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
             local_apps: config.local_apps,
+            layouts: self.layouts(),
+            remember_user: config.remember_user,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -303,7 +314,7 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice | Part::Beside => None,
+            Part::Sound | Part::Notice | Part::Beside | Part::Client => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -328,7 +339,7 @@ impl Driver {
                     tracing::warn!(error = %chain(&error), "foreign greeters see no session list");
                 }
             }
-            Action::StartWorker(id) => self.start_worker(id),
+            Action::StartWorker(id, servers) => self.start_worker(id, servers),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => {
@@ -339,7 +350,14 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound => {}
+            Action::ProbeServers => self.probe_servers(),
+            Action::UseServer(name) => self.choices.server = name,
+            Action::RunCommand(number) => self.run_command(number),
+            Action::Power { action, confirmed } => self.power(action, confirmed),
+            Action::TestSound => self.test_sound(),
+            Action::Facts(facts) => self.tell_facts(*facts),
+            Action::UseLayout(group) => self.choices.group = group,
+            Action::RememberUser(name) => self.remember_user(&name),
             Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
@@ -359,9 +377,9 @@ impl Driver {
             let account = &self.greeter.account;
             (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid))
         });
-        let (authority, events) = (self.directory.authority(), self.events.clone());
+        let (authority, events, keyboard) = (self.directory.authority(), self.events.clone(), self.keyboard());
         self.spawn(Part::Display, async move {
-            let why = serve_display(source, authority, owner, &events, stopped).await;
+            let why = serve_display(source, authority, owner, keyboard, &events, stopped).await;
             let _ = events.send(Input::Seat(Event::DisplayExited(why))).await;
         });
     }
@@ -383,6 +401,7 @@ impl Driver {
     }
 
     fn start_greeter(&mut self) {
+        self.reset_keyboard();
         if let Err(error) = self.directory.fresh_home() {
             tracing::warn!(error = %chain(&error), "the greeter keeps its old home");
         }
@@ -439,7 +458,7 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64) {
+    fn start_worker(&mut self, id: u64, servers: Vec<String>) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let events = self.events.clone();
         let local = self.pair_for_local();
@@ -447,7 +466,11 @@ impl Driver {
             Ok(worker) => {
                 self.to_worker = Some((id, commands));
                 self.spawn(Part::Worker(id), worker.serve(events, queue));
-                self.tell_worker(Command::Connect(self.connect()));
+                let mut connect = self.connect();
+                if !servers.is_empty() {
+                    connect.servers = servers;
+                }
+                self.tell_worker(Command::Connect(connect));
             }
             Err(error) => {
                 tracing::error!(%error, "no session worker");
@@ -463,12 +486,13 @@ impl Driver {
     fn connect(&self) -> Connect {
         let config = &self.config;
         Connect {
-            servers: config.servers.clone(),
+            servers: self.servers(),
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
             locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none(),
+            want_info: config.force_session.is_none() || allow::checks_users(config),
+            checked: allow::checks_users(config),
             want_sound: config.sound,
         }
     }
@@ -483,7 +507,10 @@ impl Driver {
     }
 
     fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language } = choice;
+        let Choice { session, remember, language, remember_language, missing_language } = choice;
+        if let Some(missing) = missing_language {
+            tracing::warn!(language = missing, "the server has no such language; the session gets another");
+        }
         tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
         let display = self.display.clone().unwrap_or_default();
         let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
@@ -492,8 +519,10 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
-        self.tell_worker(Command::Start(Box::new(Start {
+        let card_is_free = self.end_greeters_programs();
+        let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
+        let keyboard = self.session_keyboard();
+        self.tell_start(Command::Start(Box::new(Start {
             session,
             remember,
             language,
@@ -501,11 +530,11 @@ impl Driver {
             display,
             direct,
             services,
-            remember_language: false,
+            remember_language,
             env: self.config.client_env.clone(),
-            keyboard: None,
+            keyboard,
             access: self.access,
-            end_others: false,
+            end_others: Limit::of(&self.config) != Limit::Off,
         })));
     }
 
@@ -523,9 +552,10 @@ impl Driver {
             directory,
             notices,
             beside,
+            choices,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, beside));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, beside, choices));
         let all = async {
             loop {
                 tokio::select! {
@@ -552,6 +582,7 @@ async fn serve_display(
     source: Source,
     authority: PathBuf,
     owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
+    keyboard: layouts::Setup,
     events: &mpsc::Sender<Input>,
     mut stopped: oneshot::Receiver<()>,
 ) -> String {
@@ -561,6 +592,7 @@ async fn serve_display(
             Source::Attach(name, file) => Display::attach(&name, file.as_deref()).await?,
         };
         display.write_authority(&authority, owner)?;
+        keyboard.apply(&display.name().to_string()).await;
         Ok::<_, DisplayError>(display)
     };
     tokio::pin!(start);

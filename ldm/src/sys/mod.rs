@@ -53,6 +53,13 @@ pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
+/// The hardware address of a network interface; loopback has none.
+pub fn hardware_address(interface: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/sys/class/net/{interface}/address")).ok()?;
+    let mac = text.trim();
+    (mac.len() == 17 && mac != "00:00:00:00:00:00").then(|| mac.to_owned())
+}
+
 /// Whether the C library here has the locale `name`; of an empty name, what our own environment names (newlocale(3)).
 pub fn has_locale(name: &str) -> bool {
     let Ok(name) = std::ffi::CString::new(name) else { return false };

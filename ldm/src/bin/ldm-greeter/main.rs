@@ -25,6 +25,7 @@ mod menu;
 mod model;
 mod monitors;
 mod pam_words;
+mod preview;
 mod question;
 mod said;
 mod screens;
@@ -67,6 +68,8 @@ struct Args {
     /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
     #[arg(long, hide = true)]
     notice: bool,
+    #[command(flatten)]
+    preview: preview::Preview,
 }
 
 /// One line for the log. Never a secret: nothing that was typed is passed here.
@@ -80,8 +83,9 @@ fn main() -> ExitCode {
     if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
         say(&format!("goes on without the light set-up: {error}"));
     }
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             say(&error.to_string());
             ExitCode::FAILURE
@@ -112,7 +116,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
-    let look = theme::apply(theme.as_deref(), &display);
+    let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let username = setup::username();
     let screens = Screens::new();
     let greeter = Rc::new(Greeter {
@@ -134,7 +138,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         }),
     );
     greeter.step(Event::Opened);
-    window.present(look);
+    window.present(&look);
     glib::MainLoop::new(None, false).run();
     Ok(())
 }

@@ -222,7 +222,19 @@ fn is_same(screen: &Screen, before: &Screen) -> bool {
     if screen.name.is_some() || before.name.is_some() { screen.name == before.name } else { screen.area == before.area }
 }
 
+thread_local! {
+    static PRETENDED: Cell<Option<Rectangle>> = const { Cell::new(None) };
+}
+
+/// For previews: there is one monitor of this size and no other.
+pub(crate) fn pretend((width, height): (i32, i32)) {
+    PRETENDED.set(Some(Rectangle::new(0, 0, width, height)));
+}
+
 fn screens(monitors: &gio::ListModel) -> Vec<Screen> {
+    if let Some(area) = PRETENDED.get() {
+        return vec![Screen { name: None, area }];
+    }
     let screen = |monitor: gdk::Monitor| Screen {
         name: monitor.connector().map(String::from).filter(|name| !name.is_empty()),
         area: monitor.geometry(),

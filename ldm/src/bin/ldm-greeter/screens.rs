@@ -33,6 +33,11 @@ impl Screens {
         Rc::new(Self { server, keyboard, monitors: RefCell::new(None), used: RefCell::new(None) })
     }
 
+    /// For previews: nothing of the display is touched.
+    pub(crate) fn untouched() -> Rc<Self> {
+        Rc::new(Self { server: None, keyboard: None, monitors: RefCell::new(None), used: RefCell::new(None) })
+    }
+
     /// The keyboard, if the X server lets us know about it.
     pub(crate) fn keyboard(&self) -> Option<&Rc<Keyboard>> {
         self.keyboard.as_ref()

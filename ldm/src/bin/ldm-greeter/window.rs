@@ -23,7 +23,7 @@ use crate::said::Said;
 use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, failure, i18n, keys, pam_words, question};
+use crate::{choices, failure, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -172,6 +172,7 @@ impl Window {
         });
         place.replace(Rc::downgrade(&this));
         this.logo.set_paintable(look.logo.as_ref());
+        theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
         this.field.fill(username);
         this.set_texts();
@@ -180,21 +181,28 @@ impl Window {
     }
 
     /// Shows the window on all monitors.
-    pub(crate) fn present(self: &Rc<Self>, look: Look) {
+    pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
+                this.address.set_visible(!room.compact);
                 this.tiny.set(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
                 this.show_status();
             }
         );
-        let picture = move |_, _| look.background.clone();
-        self.screens.cover(&self.root, &self.stage, &self.backdrop, picture, resize);
+        self.screens.cover(
+            &self.root,
+            &self.stage,
+            &self.backdrop,
+            move |width, height| look.background(width, height),
+            resize,
+        );
         self.root.present();
     }
 
@@ -223,16 +231,17 @@ impl Window {
         });
         // A window manager may offer to close the window; a login screen has no end of its own.
         this.root.connect_close_request(|_| Propagation::Stop);
-        keys::connect(
-            &this.root,
-            clone!(
-                #[weak]
-                this,
-                #[upgrade_or]
-                Propagation::Proceed,
-                move |key| this.key(key)
-            ),
+        let key = clone!(
+            #[weak]
+            this,
+            #[upgrade_or]
+            Propagation::Proceed,
+            move |key| this.key(key)
         );
+        for menu in this.bar.menus() {
+            keys::connect(menu.popover(), key.clone());
+        }
+        keys::connect(&this.root, key);
         this.timers.watch(&this.root);
     }
 
@@ -250,10 +259,9 @@ impl Window {
             return Propagation::Stop;
         }
         match key {
-            keys::Key::Back if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Help => (self.send)(Event::Help),
-            keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
             keys::Key::Access => self.aids.toggle_reader(),
