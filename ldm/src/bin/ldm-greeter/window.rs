@@ -115,7 +115,7 @@ impl Window {
             }
         });
         let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
-        let aids = Aids::new(&root, &bar, screens, accessible, &send);
+        let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
