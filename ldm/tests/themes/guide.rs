@@ -38,8 +38,19 @@ fn every_key_layout_and_colour_is_in_the_guide() {
         assert!(words.contains(format!("@{colour}").as_str()), "@{colour}");
     }
     let keys = [
-        "name", "description", "author", "licence", "base", "scheme", "layout", "bar", "background", "background-16x9",
-        "background-4x3", "background-portrait", "logo",
+        "name",
+        "description",
+        "author",
+        "licence",
+        "base",
+        "scheme",
+        "layout",
+        "bar",
+        "background",
+        "background-16x9",
+        "background-4x3",
+        "background-portrait",
+        "logo",
     ];
     let values = ["center", "left", "right", "top", "bottom", "light", "dark", "none", "default"];
     for word in keys.iter().chain(&values) {
@@ -77,12 +88,17 @@ fn every_example_in_the_guide_works() {
                     let line = line.replace("/usr/libexec/ldm/ldm-greeter", program);
                     let mut command = Command::new("sh");
                     // A preview without a picture stays open until it is closed.
-                    let line = if line.contains("--preview") && !line.contains("--screenshot") && !line.contains("list") {
+                    let line = if line.contains("--preview") && !line.contains("--screenshot") && !line.contains("list")
+                    {
                         format!("{line} --check")
                     } else {
                         line
                     };
-                    command.args(["-ec", &line]).current_dir(dir.path()).env("DISPLAY", &screen.display).env("LC_ALL", "C");
+                    command
+                        .args(["-ec", &line])
+                        .current_dir(dir.path())
+                        .env("DISPLAY", &screen.display)
+                        .env("LC_ALL", "C");
                     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
                     let said = finish(command);
                     assert!(said.good, "{line}: {said:?}");

@@ -22,8 +22,7 @@ fn every_scenario_of_the_default_theme_fits_in_every_language() {
         let Some(screen) = Screen::new(size) else { return };
         for language in languages.iter().map(String::as_str).chain(["en"]) {
             let theme = shipped("default");
-            let args =
-                ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
+            let args = ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
             let mut command = screen.command(&args);
             command.env("LDM_LOCALEDIR", dir.path());
             let said = finish(command);
@@ -40,8 +39,7 @@ fn the_other_themes_fit_small_and_large_screens() {
     for size in ["320x240", "1024x768", "1080x1920"] {
         let Some(screen) = Screen::new(size) else { return };
         for name in SHIPPED {
-            let said =
-                screen.run(&["--preview", &shipped(name), "--scenario", "main", "--check", "--size", size]);
+            let said = screen.run(&["--preview", &shipped(name), "--scenario", "main", "--check", "--size", size]);
             wrong.extend(said.out.lines().map(|line| format!("{size} {name} {line}")));
         }
     }

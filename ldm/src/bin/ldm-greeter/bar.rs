@@ -50,13 +50,7 @@ impl Bar {
             Menu::new(ui, name, icon, || {}, move || closed())
         };
         let (asks, asked) = (Rc::clone(send), Rc::clone(closed));
-        let server = Menu::new(
-            ui,
-            "server",
-            Icon::Server,
-            move || asks(Event::ServersOpened),
-            move || asked(),
-        )?;
+        let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
             tools: get(ui, "tools")?,
             server,

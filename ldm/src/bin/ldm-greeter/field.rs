@@ -184,7 +184,11 @@ impl Field {
             (false, true) => gettext("Num Lock is on."),
             (false, false) => String::new(),
         };
-        if caps { self.locks.add_css_class("warning") } else { self.locks.remove_css_class("warning") }
+        if caps {
+            self.locks.add_css_class("warning")
+        } else {
+            self.locks.remove_css_class("warning")
+        }
         self.locks.set_visible(!text.is_empty());
         set(&self.locks, &text);
     }

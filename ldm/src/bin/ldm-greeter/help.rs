@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use gtk4::gdk;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
-use gtk4::gdk;
 use ldm_protocol::client::{Facts, SoundTest};
 use qrcodegen::{QrCode, QrCodeEcc};
 
@@ -271,9 +271,13 @@ mod tests {
         model.update(Event::Submitted(Secret::new("alice-typed-this").unwrap()));
         let now = glib::DateTime::from_utc(2026, 11, 20, 16, 5, 9.0).ok();
         let text = report(&model, now);
-        for want in
-            ["host: tc1\n", "address: 192.0.2.7\n", "server: srv\n", "error: server_silent\n", "time: 2026-11-20T16:05Z\n"]
-        {
+        for want in [
+            "host: tc1\n",
+            "address: 192.0.2.7\n",
+            "server: srv\n",
+            "error: server_silent\n",
+            "time: 2026-11-20T16:05Z\n",
+        ] {
             assert!(text.contains(want), "{want} is not in {text}");
         }
         assert!(text.contains("9.8") && !text.contains("alice"), "{text}");

@@ -162,9 +162,11 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::NoCommand => gettext(
             "You are logged in, but this greeter was not told which session to start. Ask the administrator to set --cmd.",
         ),
-        Notice::Gone(session) => {
-            fill(&gettext("Your last session, “{session}”, is no longer there. Choose another one."), "session", session)
-        }
+        Notice::Gone(session) => fill(
+            &gettext("Your last session, “{session}”, is no longer there. Choose another one."),
+            "session",
+            session,
+        ),
         Notice::Idle => gettext("Nobody was here for a while, so what had been typed was removed. Begin again."),
     }
 }

@@ -197,7 +197,12 @@ impl Menu {
     }
 
     fn buttons(&self) -> Vec<gtk4::Button> {
-        self.list.observe_children().iter::<glib::Object>().flatten().filter_map(|child| child.downcast().ok()).collect()
+        self.list
+            .observe_children()
+            .iter::<glib::Object>()
+            .flatten()
+            .filter_map(|child| child.downcast().ok())
+            .collect()
     }
 }
 

@@ -42,7 +42,14 @@ impl Room {
     fn of(monitor: &Rectangle) -> Self {
         let least = monitor.height().min(monitor.width());
         let (width, height) = (monitor.width(), monitor.height());
-        Self { logo: height >= LOGO, compact: least < COMPACT, tiny: height < TINY, large: least >= LARGE, width, height }
+        Self {
+            logo: height >= LOGO,
+            compact: least < COMPACT,
+            tiny: height < TINY,
+            large: least >= LARGE,
+            width,
+            height,
+        }
     }
 }
 

@@ -156,7 +156,11 @@ impl Window {
         });
         place.replace(Rc::downgrade(&this));
         let background: gtk4::Picture = get(&ui, "background")?;
-        background.set_paintable(monitors::first(&WidgetExt::display(&this.root)).and_then(|(width, height)| look.background(width, height)).as_ref());
+        background.set_paintable(
+            monitors::first(&WidgetExt::display(&this.root))
+                .and_then(|(width, height)| look.background(width, height))
+                .as_ref(),
+        );
         this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());

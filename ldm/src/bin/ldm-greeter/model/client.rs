@@ -4,8 +4,8 @@ use ldm_protocol::client::{Facts, Power, Server};
 use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 
-use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Question, State};
 use super::Model;
+use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Question, State};
 
 /// Servers in the menu.
 const SERVERS: usize = 256;

@@ -1,8 +1,6 @@
 //! The login: the server's questions, the user's answers, and the session at the end.
 
-use ldm_protocol::greetd::{
-    AuthMessageType, DEFAULT_SESSION, ErrorType, Request, Response, SESSION_COMMAND, Sessions,
-};
+use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, ErrorType, Request, Response, SESSION_COMMAND, Sessions};
 use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 

@@ -10,7 +10,15 @@ use super::shot::{self, Pixels};
 
 /// Names and classes of texts that are data: where the data are longer than any room, they end with an ellipsis.
 const DATA: [&str; 10] = [
-    "title", "hostname", "address", "name", "comment", "server-menu", "session-menu", "language-menu", "layout-menu",
+    "title",
+    "hostname",
+    "address",
+    "name",
+    "comment",
+    "server-menu",
+    "session-menu",
+    "language-menu",
+    "layout-menu",
     "status",
 ];
 
@@ -188,9 +196,12 @@ fn cut(text: &Text, long: bool) -> Option<&'static str> {
     let layout = text.widget.downcast_ref::<gtk4::Label>()?.layout();
     if layout.is_ellipsized() {
         let around = std::iter::successors(Some(text.widget.clone()), WidgetExt::parent);
-        let names: Vec<_> = around.take(5).flat_map(|w| {
-            w.css_classes().into_iter().map(|class| class.to_string()).chain([w.widget_name().to_string()])
-        }).collect();
+        let names: Vec<_> = around
+            .take(5)
+            .flat_map(|w| {
+                w.css_classes().into_iter().map(|class| class.to_string()).chain([w.widget_name().to_string()])
+            })
+            .collect();
         let data = names.iter().any(|name| DATA.contains(&name.as_str()));
         return (!long || !data).then_some("ends with an ellipsis");
     }
@@ -213,12 +224,7 @@ pub(crate) fn colours(texts: &[Text]) -> Vec<([f64; 3], f64)> {
 }
 
 /// Texts whose contrast is too low, one line each. `with` and `without` are the pictures with the texts and without them.
-pub(crate) fn unreadable(
-    texts: &[Text],
-    colours: &[([f64; 3], f64)],
-    with: &Pixels,
-    without: &Pixels,
-) -> Vec<String> {
+pub(crate) fn unreadable(texts: &[Text], colours: &[([f64; 3], f64)], with: &Pixels, without: &Pixels) -> Vec<String> {
     let mut lines = Vec::new();
     for (text, &(colour, alpha)) in texts.iter().zip(colours) {
         // What cannot be used now is exempt (WCAG 1.4.3, "Incidental").
@@ -251,14 +257,20 @@ fn visible(widget: &gtk4::Widget, area: &Rect) -> Option<Rect> {
 fn is_large(widget: &gtk4::Widget) -> bool {
     let font = widget.pango_context().font_description();
     let Some(font) = font else { return false };
-    let size = f64::from(font.size()) / f64::from(pango::SCALE) * if font.is_size_absolute() { 1.0 } else { 96.0 / 72.0 };
+    let size =
+        f64::from(font.size()) / f64::from(pango::SCALE) * if font.is_size_absolute() { 1.0 } else { 96.0 / 72.0 };
     size >= 24.0 || size >= 18.66 && font.weight() >= pango::Weight::Bold
 }
 
 /// Everything that can have the keyboard now.
 pub(crate) fn focusable(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
     let usable = |widget: &gtk4::Widget| widget.is_sensitive() && widget.is_focusable() && widget.can_focus();
-    let inner = |widget: &gtk4::Widget| widget.is::<gtk4::Text>() || widget.is::<gtk4::Window>() || widget.is::<gtk4::ScrolledWindow>();
+    let inner = |widget: &gtk4::Widget| {
+        widget.is::<gtk4::Text>()
+            || widget.is::<gtk4::Window>()
+            || widget.is::<gtk4::ScrolledWindow>()
+            || widget.is::<gtk4::ListBox>()
+    };
     let mut found: Vec<_> = widgets(window)
         .into_iter()
         .filter(|(widget, _)| usable(widget) && !inner(widget))

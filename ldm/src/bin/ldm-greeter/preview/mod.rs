@@ -134,7 +134,9 @@ impl Preview {
                 picture.save_to_png(&path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
             }
             if self.check {
-                for line in stage.complaints().into_iter().chain(inspect::clipped(&window, self.size.0, self.size.1, long)) {
+                for line in
+                    stage.complaints().into_iter().chain(inspect::clipped(&window, self.size.0, self.size.1, long))
+                {
                     wrong = true;
                     out(&format!("{name}: {line}"));
                 }

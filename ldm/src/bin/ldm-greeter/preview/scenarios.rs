@@ -54,7 +54,11 @@ pub(crate) fn all() -> Vec<Scenario> {
         main("prompt", Fake::new().with_choices(), vec![name()]),
         main("code", said([fake::question(false, "Verification code: ")]), vec![name()]),
         main("waiting", said([]), vec![name()]),
-        main("denied", said([fake::question(true, "Password: "), fake::failure(FailureKind::Denied)]), vec![name(), word()]),
+        main(
+            "denied",
+            said([fake::question(true, "Password: "), fake::failure(FailureKind::Denied)]),
+            vec![name(), word()],
+        ),
         main("password-change", password_change(), vec![name(), word()]),
         main("sessions", Fake::new().with_choices(), vec![name(), word()]),
         main("starting", Fake::new(), vec![name(), word(), Act::Event(Event::Chosen(Some(0)))]),
