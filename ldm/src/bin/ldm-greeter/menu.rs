@@ -91,8 +91,14 @@ impl Menu {
     }
 
     /// For content of one's own: switches, say. [`Menu::fill`] would replace it.
+    #[allow(dead_code)] // used by who has such content
     pub(crate) fn list(&self) -> &gtk4::Box {
         &self.list
+    }
+
+    /// What opens, to listen to its keys.
+    pub(crate) fn popover(&self) -> &gtk4::Popover {
+        &self.popover
     }
 
     /// The button, to be measured or given the keyboard.

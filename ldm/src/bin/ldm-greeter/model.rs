@@ -21,6 +21,7 @@ use types::{Ahead, Client, Countdown, Open, Progress};
 
 /// The dialog.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a question of its own
 pub(crate) struct Model {
     state: State,
     username: String,

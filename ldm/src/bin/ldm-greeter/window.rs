@@ -155,6 +155,9 @@ impl Window {
             tiny: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
+        for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
+            shorten(button);
+        }
         let background: gtk4::Picture = get(&ui, "background")?;
         background.set_paintable(
             monitors::first(&WidgetExt::display(&this.root))
@@ -178,7 +181,9 @@ impl Window {
             move |room: Room| {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
+                this.address.set_visible(!room.compact);
                 this.tiny.set(room.tiny);
+                this.clock.set_short(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
                 this.show_status();
@@ -213,16 +218,17 @@ impl Window {
         });
         // A window manager may offer to close the window; a login screen has no end of its own.
         this.root.connect_close_request(|_| Propagation::Stop);
-        keys::connect(
-            &this.root,
-            clone!(
-                #[weak]
-                this,
-                #[upgrade_or]
-                Propagation::Proceed,
-                move |key| this.key(key)
-            ),
+        let key = clone!(
+            #[weak]
+            this,
+            #[upgrade_or]
+            Propagation::Proceed,
+            move |key| this.key(key)
         );
+        for menu in this.bar.menus() {
+            keys::connect(menu.popover(), key.clone());
+        }
+        keys::connect(&this.root, key);
         this.timers.watch(&this.root);
     }
 
@@ -240,10 +246,9 @@ impl Window {
             return Propagation::Stop;
         }
         match key {
-            keys::Key::Back if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Help => (self.send)(Event::Help),
-            keys::Key::Menus if self.bar.has_focus() => self.come_home(),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
             keys::Key::Access => (self.send)(Event::AccessToggled),
@@ -471,7 +476,7 @@ impl Window {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        set(&self.hint, &hint(page, model.state(), self.field.is_secret()));
+        set(&self.hint, &hint(page, model.state()));
     }
 
     fn ask(&self, prompt: &str, secret: Option<bool>) {
@@ -491,13 +496,15 @@ impl Window {
 
     fn show_status(&self) {
         let status = self.waiting.borrow().clone().unwrap_or_default();
+        // An empty line keeps the dialog from jumping, where there is room for one.
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
+        self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
     }
 }
 
 /// Which keys do what now. The parts stand three blanks apart.
-fn hint(page: Page, state: &State, secret: bool) -> String {
+fn hint(page: Page, state: &State) -> String {
     // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
     let menus = gettext("F1: help   F10: menus");
     let keys = match (page, state) {
@@ -511,10 +518,18 @@ fn hint(page: Page, state: &State, secret: bool) -> String {
         (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
         (_, State::Starting) => return String::new(),
     };
-    match (page, secret) {
+    match (page, state) {
         (Page::Help, _) => keys,
-        (Page::Login(_), true) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
+        (Page::Login(_), State::Prompt { secret: true, .. }) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
         _ => format!("{keys}   {menus}"),
+    }
+}
+
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }
 

@@ -9,7 +9,7 @@ use super::types::{Action, Choice, Countdown, Message, Notice, Open, Question, S
 use crate::languages;
 
 /// Messages kept for reading; the oldest go first.
-const MESSAGES: usize = 16;
+pub(super) const MESSAGES: usize = 16;
 
 impl Model {
     pub(super) fn submit(&mut self, answer: Secret, actions: &mut Vec<Action>) {

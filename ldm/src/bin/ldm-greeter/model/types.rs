@@ -54,8 +54,10 @@ pub(crate) enum Event {
     /// The help page wants to know how it went.
     FactsWanted,
     /// Help in seeing, hearing and typing was switched.
+    #[allow(dead_code)] // sent by what fills that menu
     AccessChanged(Access),
     /// The keyboard layout was switched to this place in the list.
+    #[allow(dead_code)] // sent by what fills that menu
     LayoutChanged(u8),
     /// Alt+Super+S: turn accessibility on or off, which needs a restart of the greeter.
     AccessToggled,
@@ -188,6 +190,7 @@ pub(super) enum Ahead {
 
 /// How far the attempt is.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a question of its own
 pub(super) struct Progress {
     pub(super) ahead: Ahead,
     /// The user has answered a question.
