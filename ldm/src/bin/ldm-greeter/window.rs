@@ -176,6 +176,7 @@ impl Window {
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
+                this.clock.set_short(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
                 this.show_status();
