@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::{Action, Event, Guest, Limit, Policy, Rules, Seat};
+use super::{Action, Event, Guest, Limit, Policy, Rules, Seat, Told};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -313,7 +313,8 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice | Part::Client | Part::Beside => None,
+            Part::Client => Some(Event::Client(Told::Died)),
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }

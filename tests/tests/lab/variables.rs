@@ -87,12 +87,11 @@ fn every_variable_has_its_test_or_its_reason() -> Result<()> {
         }
     }
     for (variable, proof) in PROVED {
-        let found = match proof.split_once("::") {
-            Some((file, _)) => tests_in(file).iter().any(|test| test == proof),
-            None => {
-                let name = variable.to_lowercase();
-                tests_in(proof).iter().any(|test| test.contains(&name))
-            }
+        let found = if let Some((file, _)) = proof.split_once("::") {
+            tests_in(file).iter().any(|test| test == proof)
+        } else {
+            let name = variable.to_lowercase();
+            tests_in(proof).iter().any(|test| test.contains(&name))
         };
         if !found {
             missing.push(format!("{variable}: there is no such test in {proof}"));

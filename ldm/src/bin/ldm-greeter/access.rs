@@ -13,10 +13,29 @@ use ldm_protocol::greetd::Assistants;
 
 use crate::i18n::gettext;
 use crate::keyboard::Keyboard;
+use crate::window::{Missing, get};
 
 /// Style classes of the window, each with a sheet for themes that know nothing of it.
 const SHEETS: [(&str, &str); 2] =
     [("high-contrast", include_str!("contrast.css")), ("large-text", include_str!("text.css"))];
+
+/// A switch: a button that stays down, with a mark while it is. GTK 4.8 lets assistive programs press such a button, and a check
+/// button not; both say whether they are on.
+const SWITCH: &str = r#"<interface>
+  <object class="GtkToggleButton" id="switch">
+    <property name="child">
+      <object class="GtkBox">
+        <property name="spacing">8</property>
+        <child><object class="GtkLabel" id="mark"><property name="width-chars">2</property></object></child>
+        <child><object class="GtkLabel" id="label"><property name="xalign">0</property></object></child>
+      </object>
+    </property>
+    <accessibility><relation name="labelled-by">label</relation></accessibility>
+  </object>
+</interface>"#;
+
+/// The mark of a switch that is on.
+const ON: &str = "✓";
 
 /// Edge of the large pointer's picture, and how far its tip is from the corner.
 const POINTER: i32 = 64;
@@ -87,10 +106,25 @@ impl Aid {
     }
 }
 
+/// The widgets of one switch.
+struct Switch {
+    aid: Aid,
+    button: gtk4::ToggleButton,
+    label: gtk4::Label,
+    mark: gtk4::Label,
+}
+
+impl Switch {
+    fn new(aid: Aid) -> Result<Self, Missing> {
+        let ui = gtk4::Builder::from_string(SWITCH);
+        Ok(Self { aid, button: get(&ui, "switch")?, label: get(&ui, "label")?, mark: get(&ui, "mark")? })
+    }
+}
+
 /// The switches in their list, and what is on.
 pub(crate) struct Panel {
     root: gtk4::Window,
-    boxes: Vec<(Aid, gtk4::CheckButton)>,
+    switches: Vec<Switch>,
     keyboard: Option<Rc<Keyboard>>,
     /// What is on.
     access: Cell<Access>,
@@ -110,11 +144,11 @@ impl Panel {
         list: &gtk4::Box,
         keyboard: Option<Rc<Keyboard>>,
         changed: impl Fn(Access) + 'static,
-    ) -> Rc<Self> {
-        let boxes = Aid::ALL.map(|aid| (aid, gtk4::CheckButton::new())).to_vec();
+    ) -> Result<Rc<Self>, Missing> {
+        let switches = Aid::ALL.into_iter().map(Switch::new).collect::<Result<_, _>>()?;
         let this = Rc::new(Self {
             root: root.clone(),
-            boxes,
+            switches,
             keyboard,
             access: Cell::new(Access::default()),
             told: Cell::new(None),
@@ -122,29 +156,29 @@ impl Panel {
             sheets: [RefCell::new(None), RefCell::new(None)],
             changed: Rc::new(changed),
         });
-        for (aid, switch) in &this.boxes {
+        for Switch { aid, button, .. } in &this.switches {
             let aid = *aid;
-            switch.connect_toggled(clone!(
+            button.connect_toggled(clone!(
                 #[weak]
                 this,
-                move |switch| {
+                move |button| {
                     if !this.filling.get() {
-                        this.switch(aid, switch.is_active());
+                        this.switch(aid, button.is_active());
                     }
                 }
             ));
-            list.append(switch);
+            list.append(button);
         }
         this.set_texts();
-        this
+        Ok(this)
     }
 
     /// The texts in the language in use.
     pub(crate) fn set_texts(&self) {
-        for (aid, switch) in &self.boxes {
-            switch.set_label(Some(&aid.name()));
+        for switch in &self.switches {
+            switch.label.set_text(&switch.aid.name());
             // Screen readers get this as the description.
-            switch.set_tooltip_text(Some(&aid.description()));
+            switch.button.set_tooltip_text(Some(&switch.aid.description()));
         }
     }
 
@@ -155,11 +189,11 @@ impl Panel {
 
     /// Takes over what the daemon says is on, and offers what can be switched.
     pub(crate) fn show(&self, access: Access, assistants: Assistants) {
-        for (aid, switch) in &self.boxes {
+        for Switch { aid, button, .. } in &self.switches {
             match aid {
-                Aid::ScreenReader => switch.set_visible(assistants.screen_reader),
-                Aid::Keyboard => switch.set_visible(assistants.keyboard),
-                Aid::StickyKeys | Aid::SlowKeys => switch.set_visible(self.keyboard.is_some()),
+                Aid::ScreenReader => button.set_visible(assistants.screen_reader),
+                Aid::Keyboard => button.set_visible(assistants.keyboard),
+                Aid::StickyKeys | Aid::SlowKeys => button.set_visible(self.keyboard.is_some()),
                 _ => {}
             }
         }
@@ -185,9 +219,11 @@ impl Panel {
     fn put(&self, access: Access) {
         let before = self.access.replace(access);
         self.filling.set(true);
-        for (aid, switch) in &self.boxes {
+        for Switch { aid, button, mark, .. } in &self.switches {
             let mut now = access;
-            switch.set_active(*aid.of(&mut now));
+            let on = *aid.of(&mut now);
+            button.set_active(on);
+            mark.set_text(if on { ON } else { "" });
         }
         self.filling.set(false);
         for ((&(class, sheet), used), on) in

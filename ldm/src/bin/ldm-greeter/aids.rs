@@ -12,6 +12,7 @@ use crate::menu::Item;
 use crate::model::{Event, Model, State};
 use crate::screens::Screens;
 use crate::setup;
+use crate::window::Missing;
 
 /// The key that takes the next layout.
 const NEXT_LAYOUT: &str = "F9";
@@ -37,14 +38,14 @@ impl Aids {
         screens: &Rc<Screens>,
         accessible: bool,
         send: &Rc<dyn Fn(Event)>,
-    ) -> Rc<Self> {
+    ) -> Result<Rc<Self>, Missing> {
         let switched = Rc::clone(send);
         let panel = Panel::new(root, bar.access.list(), screens.keyboard().cloned(), move |access| {
             switched(Event::AccessChanged(access));
             if setup::accessible() != (accessible || access.screen_reader) {
                 switched(Event::AccessToggled);
             }
-        });
+        })?;
         let this = Rc::new(Self {
             bar: Rc::clone(bar),
             screens: Rc::clone(screens),
@@ -62,7 +63,7 @@ impl Aids {
                 move || this.layout_changed()
             ));
         }
-        this
+        Ok(this)
     }
 
     /// Whether there is a screen reader now, or will be after a restart.
