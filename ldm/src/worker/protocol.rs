@@ -74,6 +74,8 @@ pub struct Start {
     pub services: Services,
     /// Write the language to the user's `~/.dmrc`, too.
     pub remember_language: bool,
+    /// The language is a default: what the server remembers for the user goes first.
+    pub language_is_default: bool,
     /// `CLIENT_ENV`: `KEY=VALUE`.
     pub env: Vec<String>,
     /// The keyboard here.
