@@ -56,6 +56,7 @@ pub struct Connect {
 
 /// What to start, and on which display.
 #[derive(Debug, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // each is a wish of its own
 pub struct Start {
     /// Id of the session; `None`: the server's default.
     pub session: Option<String>,
