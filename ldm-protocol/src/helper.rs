@@ -96,7 +96,7 @@ pub struct Info {
     /// The language this user chose last, if it is still installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered_language: Option<String>,
-    /// Who asks.
+    /// Who asks, with all of their groups; `None` where that cannot be told in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserRecord>,
     /// Sessions that this user has here already.
@@ -128,6 +128,7 @@ impl Info {
         self.remembered = self.remembered.filter(|id| self.sessions.iter().any(|s| &s.id == id));
         self.gone = self.gone.filter(|id| SessionEntry::is_valid_id(id));
         self.remembered_language = self.remembered_language.filter(|l| is_locale(l));
+        self.user = self.user.filter(UserRecord::is_bounded);
         self.elsewhere.truncate(limits::ELSEWHERE);
         for other in &mut self.elsewhere {
             other.client = text::sanitise_line(&other.client, limits::SESSION_NAME);
@@ -410,6 +411,19 @@ pub struct UserRecord {
     pub shell: String,
 }
 
+impl UserRecord {
+    /// Whether it names somebody, without control characters, and fits into a frame that it fills less than half of.
+    pub fn is_bounded(&self) -> bool {
+        let texts = [&self.name, &self.real_name, &self.home, &self.shell, &self.group.name];
+        let mut texts = texts.into_iter().chain(self.groups.iter().map(|group| &group.name));
+        !self.name.is_empty()
+            && self.groups.len() <= limits::GROUPS
+            && !texts.clone().any(|text| text.contains(char::is_control))
+            // In JSON a byte takes two at most.
+            && texts.try_fold(limits::FRAME / 4, |left, text| left.checked_sub(text.len())).is_some()
+    }
+}
+
 /// A group of the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -480,6 +494,9 @@ pub enum SessionEvent {
         status: i32,
         /// How long it ran, in milliseconds.
         milliseconds: u64,
+        /// It was ended because its user has begun a session at this client; empty: the client did not say what it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_by: Option<String>,
         /// It ended within 5 s, which no user calls a session.
         #[serde(default)]
         too_short: bool,

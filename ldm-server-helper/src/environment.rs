@@ -14,6 +14,9 @@ use crate::sessions::XSession;
 /// Its value goes before what the profile leaves of it, instead of taking its place.
 pub const DATA_DIRS: &str = "XDG_DATA_DIRS";
 
+/// The same.
+pub const CONFIG_DIRS: &str = "XDG_CONFIG_DIRS";
+
 /// The program that opens files and addresses on the client.
 pub const OPEN: &str = "ltsp-open";
 

@@ -6,7 +6,7 @@ use ldm_protocol::{limits, text};
 use crate::account::Account;
 use crate::languages::{self, Listing};
 use crate::request::note;
-use crate::{dmrc, load, sessions, xsession};
+use crate::{dmrc, elsewhere, load, sessions, user, xsession};
 
 /// Collects everything. The answer is bounded by [`Info::sanitised`], far below [`ldm_protocol::limits::HELPER_LINE`].
 pub fn collect(account: &Account, request: &InfoRequest) -> Info {
@@ -41,8 +41,9 @@ pub fn collect(account: &Account, request: &InfoRequest) -> Info {
             .and_then(|dir| dir.to_str())
             .map(str::to_owned),
         load: load::now(),
+        user: user::complete(),
+        elsewhere: elsewhere::list(account),
         languages,
-        ..Info::default()
     }
     .sanitised()
 }

@@ -12,7 +12,8 @@ use crate::environment::{self, Setting};
 use crate::error_log::ErrorLog;
 use crate::sys;
 
-/// Applies `NAME=VALUE`, `NAME` (remove) and `XDG_DATA_DIRS+=DIRECTORY` (first) arguments up to `--`, then becomes the rest.
+/// Applies `NAME=VALUE`, `NAME` (remove) and `XDG_DATA_DIRS+=DIRECTORY` (first; also `XDG_CONFIG_DIRS`) arguments up to `--`, then
+/// becomes the rest.
 const START: &str = r#"
 ldm_start() {
     while [ "$1" != -- ]; do
@@ -20,6 +21,9 @@ ldm_start() {
             XDG_DATA_DIRS+=*)
                 XDG_DATA_DIRS=${1#*+=}:${XDG_DATA_DIRS:-/usr/local/share:/usr/share}
                 export XDG_DATA_DIRS ;;
+            XDG_CONFIG_DIRS+=*)
+                XDG_CONFIG_DIRS=${1#*+=}:${XDG_CONFIG_DIRS:-/etc/xdg}
+                export XDG_CONFIG_DIRS ;;
             *=*) export "$1" ;;
             *) unset "$1" ;;
         esac
@@ -75,7 +79,7 @@ pub fn command(
         command.env(name, value).arg(format!("{name}={value}"));
     }
     for (name, value) in settings {
-        if *name == environment::DATA_DIRS {
+        if [environment::DATA_DIRS, environment::CONFIG_DIRS].contains(name) {
             // A profile may well set it anew, and what it has put there stays.
             command.args(value.iter().map(|directory| format!("{name}+={directory}")));
         } else if let Some(value) = value {

@@ -25,7 +25,7 @@ use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{access, elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -90,6 +90,8 @@ struct Plan {
     marker: Marker,
     directory: Option<Directory>,
     no_sound: Option<String>,
+    /// The client for which the user's other sessions end.
+    end_others: Option<String>,
 }
 
 impl Plan {
@@ -106,6 +108,7 @@ impl Plan {
         let (language, locale) = language(account, &home, request);
         settings.extend(language);
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
+        settings.extend(access::settings(request.access, account, directory.as_ref().map(Directory::path)));
         display(account, request, directory.as_ref(), &mut settings)?;
 
         remember(&home, request, session.as_ref(), locale.as_deref());
@@ -114,10 +117,17 @@ impl Plan {
             note(&format!("CLIENT_ENV may not set {}", refused.join(", ")));
         }
         let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Self { home, label, target, settings, variables, marker, directory, no_sound })
+        if let Some(directory) = &directory {
+            elsewhere::record(directory, &request.client);
+        }
+        let end_others = request.end_others.then(|| elsewhere::name_of(&request.client));
+        Ok(Self { home, label, target, settings, variables, marker, directory, no_sound, end_others })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
+        if let Some(client) = &self.end_others {
+            elsewhere::end(account, &self.marker, client);
+        }
         tidy(account);
         let signals = signals().map_err(|e| Refused::failed("signals", e))?;
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
@@ -338,6 +348,7 @@ impl Running {
         let status = started.ok().and_then(|()| self.wait(stdin));
         let ran = self.since.elapsed();
         let left = processes::end(&self.marker);
+        let taken_by = self.directory.as_ref().filter(|_| status.is_none()).and_then(elsewhere::taken_by);
         drop(self.directory.take());
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
@@ -348,6 +359,7 @@ impl Running {
         let ended = SessionEvent::Ended {
             status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
             milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            taken_by,
             too_short,
             last_words: if too_short { self.log.last_words() } else { Vec::new() },
         };

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use ldm_protocol::client::Access;
 use ldm_protocol::helper::{Client, DirectDisplay, Refusal, SessionEvent, SessionRequest};
 use ldm_protocol::limits;
 use ldm_server_helper::account::Account;
@@ -337,4 +338,33 @@ fn a_direct_display_has_an_authority_file_while_it_lasts() {
     running.close_stdin();
     assert_eq!(running.ended(), (143, false, vec![]));
     assert!(!file.exists());
+}
+
+#[test]
+fn help_that_was_switched_on_at_the_client_reaches_the_session() {
+    let server = Server::new();
+    server.program("orca", "");
+    server.session(
+        "x",
+        r#"
+echo "theme $GTK_THEME" >>"$REPORTS"
+echo "qt $QT_LINUX_ACCESSIBILITY_ALWAYS_ON" >>"$REPORTS"
+echo "cursor ${XCURSOR_SIZE-unset}" >>"$REPORTS"
+echo "orca $(sed -n 's/^Exec=//p' "${XDG_CONFIG_DIRS%%:*}/autostart/orca-autostart.desktop")" >>"$REPORTS"
+echo "others ${XDG_CONFIG_DIRS#*:}" >>"$REPORTS"
+"#,
+    );
+    std::fs::write(server.home(".profile"), "export XDG_CONFIG_DIRS=/their/own GTK_THEME=Theirs").unwrap();
+    let access = Access { screen_reader: true, high_contrast: true, ..Access::default() };
+    let reports = server.reports();
+    let mut command = server.command("session");
+    command.env("PATH", format!("{}:/usr/bin:/bin", server.path("bin").display()));
+    let running = Server::start_command(command, &SessionRequest { access, ..server.request("x") });
+    running.started();
+    for (key, value) in
+        [("theme", "HighContrast"), ("qt", "1"), ("cursor", "unset"), ("orca", "orca"), ("others", "/their/own")]
+    {
+        assert_eq!(reports.value(key), value, "{key}");
+    }
+    assert_eq!(running.ended().0, 0);
 }

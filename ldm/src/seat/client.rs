@@ -220,6 +220,7 @@ impl Seat {
         let default = self.client.default_server.take().unwrap_or_else(|| self.policy.server.clone());
         self.policy.server = name.clone().unwrap_or_else(|| default.clone());
         self.client.default_server = Some(default);
+        self.chosen.clone_from(&name);
         self.act(Action::UseServer(name));
     }
 

@@ -4,9 +4,11 @@
 //! bounded queue and carries its actions out. What comes from the greeter (user `ldm-greeter`) and from the session worker
 //! (user `ldm`) is bounded and checked here again: neither is trusted, only what they may ask for is done.
 
+mod allow;
 mod backoff;
 mod choice;
 mod client;
+mod guest;
 mod language;
 mod local_link;
 mod login;
@@ -21,8 +23,10 @@ use ldm_protocol::client::{Access, Facts, Power};
 use ldm_protocol::greetd::{self, Request, Response};
 use ldm_protocol::helper::{SessionEntry, UserRecord};
 
+pub use allow::{Limit, Rules};
 pub use choice::Choice;
 pub use client::Told;
+pub use guest::Guest;
 pub use machine::{Seat, State};
 pub use run::{Options, SetupError, run};
 
@@ -48,6 +52,12 @@ pub struct Policy {
     pub force_language: Option<String>,
     /// `LOCAL_APPS`.
     pub local_apps: bool,
+    /// `LDM_USER_ALLOW`, `LDM_USER_DENY`.
+    pub rules: Rules,
+    /// `LDM_LIMIT_ONE_SESSION`.
+    pub limit: Limit,
+    /// `LDM_GUESTLOGIN`, `LDM_LOGIN_TIMEOUT`, `LDM_AUTOLOGIN`.
+    pub guest: Option<Guest>,
     /// Layouts in `XKBLAYOUT`.
     pub layouts: u8,
     /// `LDM_REMEMBER_USER`.
@@ -108,8 +118,8 @@ pub enum Action {
     CloseLink,
     /// Write the `.desktop` files of these sessions for foreign greeters.
     PublishSessions(Vec<SessionEntry>),
-    /// Start a session worker of this number and have it connect.
-    StartWorker(u64),
+    /// Start a session worker of this number and have it connect to one of these servers; empty: as configured.
+    StartWorker(u64, Vec<String>),
     /// Send to the worker.
     Tell(protocol::Command),
     /// Have the worker start the session.

@@ -3,11 +3,13 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod access;
 mod client;
 mod last_user;
 mod layouts;
 mod power;
 mod services;
+mod sessions;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,16 +18,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::helper::DirectDisplay;
-use ldm_protocol::{Failure, FailureKind, text};
+use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::worker_link::Worker;
-use super::{Action, Choice, Event, Policy, Seat, Told};
+use super::{Action, Event, Guest, Limit, Policy, Rules, Seat, Told};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -33,7 +33,7 @@ use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link,
 use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
+use crate::worker::protocol::{Command, LocalDisplay};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -132,6 +132,7 @@ enum Part {
     Notice,
     Local(u64),
     Sound,
+    Beside,
     /// Something that a greeter asked for besides the login.
     Client,
 }
@@ -159,6 +160,14 @@ struct Driver {
     stop_local: Option<oneshot::Sender<()>>,
     /// Of the session that runs or begins.
     sound: Option<Sound>,
+    /// What is switched on at the greeter, and for its sessions.
+    access: Access,
+    /// Programs beside the greeter that runs.
+    beside: Option<access::Running>,
+    /// Message buses so far.
+    buses: u64,
+    /// `LDM_STATE_DIR` cannot be written.
+    forgetful: bool,
     choices: client::Choices,
 }
 
@@ -179,6 +188,7 @@ impl Driver {
             language: config.force_language.clone().or(config.language.clone()),
             vt: config.vt,
         };
+        let access = access::remembered(&config.state_dir, config.access);
         let mut driver = Self {
             config,
             greeter,
@@ -198,6 +208,10 @@ impl Driver {
             local_end: None,
             stop_local: None,
             sound: None,
+            access,
+            beside: None,
+            buses: 0,
+            forgetful: false,
             choices: client::Choices::default(),
         };
         if driver.config.directx {
@@ -223,8 +237,16 @@ impl Driver {
 
     fn policy(&self, options: &Options) -> Policy {
         let config = &self.config;
+        let hostname = sys::hostname();
+        let guest = Guest::of(config, &hostname).unwrap_or_else(|why| {
+            tracing::warn!("{}", text::sanitise_line(&why, LOG_LINE));
+            None
+        });
         Policy {
-            hostname: sys::hostname(),
+            rules: Rules::of(config),
+            limit: Limit::of(config),
+            guest,
+            hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
             facts: self.facts(),
             session: config.session.clone(),
@@ -253,6 +275,7 @@ impl Driver {
                     self.stop_display = None;
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
+                    self.beside = None;
                     self.tell_link(ToGreeter::Close);
                 } else if let Event::WorkerExited(_) = event {
                     self.sound = None;
@@ -291,7 +314,7 @@ impl Driver {
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
             Part::Client => Some(Event::Client(Told::Died)),
-            Part::Sound | Part::Notice => None,
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -316,7 +339,7 @@ impl Driver {
                     tracing::warn!(error = %chain(&error), "foreign greeters see no session list");
                 }
             }
-            Action::StartWorker(id) => self.start_worker(id),
+            Action::StartWorker(id, servers) => self.start_worker(id, servers),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => {
@@ -335,7 +358,7 @@ impl Driver {
             Action::Facts(facts) => self.tell_facts(*facts),
             Action::UseLayout(group) => self.choices.group = group,
             Action::RememberUser(name) => self.remember_user(&name),
-            Action::SetAccess(_) => {}
+            Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -385,7 +408,8 @@ impl Driver {
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         let (commands, mut signals) = mpsc::channel(COMMANDS);
         self.to_greeter = Some(commands);
-        let started = self.greeter.start(&display, &self.directory);
+        let bus = self.start_beside(&display);
+        let started = self.greeter.start(&display, &self.directory, bus.as_deref(), self.access.screen_reader);
         let events = self.events.clone();
         self.spawn(Part::Greeter, async move {
             let why = match started {
@@ -434,82 +458,6 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64) {
-        let (commands, queue) = mpsc::channel(COMMANDS);
-        let events = self.events.clone();
-        let local = self.pair_for_local();
-        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
-            Ok(worker) => {
-                self.to_worker = Some((id, commands));
-                self.spawn(Part::Worker(id), worker.serve(events, queue));
-                self.tell_worker(Command::Connect(self.connect()));
-            }
-            Err(error) => {
-                tracing::error!(%error, "no session worker");
-                let failure = Failure::new(FailureKind::Internal).detail(&error.to_string());
-                self.spawn(Part::Worker(id), async move {
-                    let event = Event::Worker(id, protocol::Event::Failed(failure));
-                    let _ = events.send(Input::Seat(event)).await;
-                });
-            }
-        }
-    }
-
-    fn connect(&self) -> Connect {
-        let config = &self.config;
-        Connect {
-            servers: self.servers(),
-            port: config.port,
-            known_hosts: config.known_hosts.clone(),
-            trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none(),
-            want_sound: config.sound,
-        }
-    }
-
-    fn tell_worker(&mut self, command: Command) {
-        let Some((id, worker)) = &self.to_worker else { return };
-        if worker.try_send(command).is_err() {
-            // Gone, which its task reports; or hung, which letting go of it ends.
-            tracing::warn!(worker = id, "the session worker takes no commands");
-            self.to_worker = None;
-        }
-    }
-
-    fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language, remember_language, language_is_default, missing_language } = choice;
-        if let Some(missing) = missing_language {
-            tracing::warn!(language = missing, "the server has no such language; the session gets another");
-        }
-        tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
-        let display = self.display.clone().unwrap_or_default();
-        let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
-            // The worker puts this machine's address before it, as the server sees it.
-            display: display.name.clone(),
-            cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
-        });
-        let xsession = self.config.xsession.clone();
-        let card_is_free = self.end_greeters_programs();
-        let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
-        let keyboard = self.session_keyboard();
-        self.tell_start(Command::Start(Box::new(Start {
-            session,
-            remember,
-            language,
-            xsession,
-            display,
-            direct,
-            services,
-            remember_language,
-            language_is_default,
-            env: self.config.client_env.clone(),
-            keyboard,
-            access: Access::default(),
-            end_others: false,
-        })));
-    }
-
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
         let Self {
@@ -524,9 +472,10 @@ impl Driver {
             directory,
             notices,
             choices,
+            beside,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices, beside));
         let all = async {
             loop {
                 tokio::select! {

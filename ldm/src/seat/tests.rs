@@ -1,15 +1,17 @@
 //! Scenarios as transcripts: `[+MS] event -> actions`, one step a line. Everything a step does must be written there.
 
+mod allowed;
 mod client;
 mod crashes;
+mod guests;
 mod local;
 mod logins;
 
 use std::time::Duration;
 
-use ldm_protocol::client::{Load, MenuItem, Power, Server, SoundTest, Transport};
+use ldm_protocol::client::{Elsewhere, Load, MenuItem, Power, Server, SoundTest, Transport};
 use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
-use ldm_protocol::helper::{Info, SessionEntry, UserRecord};
+use ldm_protocol::helper::{Group, Info, SessionEntry, UserRecord};
 use ldm_protocol::{Failure, FailureKind, Secret};
 use tokio::time::Instant;
 
@@ -76,6 +78,8 @@ fn parse_request(text: &str) -> Request {
         "hello-9" => Request::LdmHello { version: 9 },
         "prepare" => Request::LdmPrepare,
         "sessions" => Request::LdmSessions,
+        "guest" => Request::LdmGuest,
+        "end-others" => Request::LdmEndOthers,
         "servers" => Request::LdmServers,
         "server" => Request::LdmServer { name: (!rest.is_empty()).then(|| rest.into()) },
         "menu" => Request::LdmMenu { number: rest.parse().unwrap() },
@@ -121,26 +125,40 @@ fn parse_worker(text: &str) -> protocol::Event {
         "info" => message(AuthMessageType::Info),
         "error" => message(AuthMessageType::Error),
         "authenticated" => protocol::Event::Authenticated,
-        "sessions" => protocol::Event::Sessions(Box::new(Info {
-            sessions: rest
-                .split(' ')
-                .map(|id| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None })
-                .collect(),
-            remembered: Some("icewm".into()),
-            ..Info::default()
-        })),
+        "sessions" => protocol::Event::Sessions(Box::new(parse_info(rest))),
         "started" => protocol::Event::Started {
             user: (!rest.is_empty()).then(|| Box::new(UserRecord { name: rest.into(), ..UserRecord::default() })),
         },
         "ended" => protocol::Event::Ended { status: 0 },
         "denied" => failed(FailureKind::Denied),
         "lost" => failed(FailureKind::ConnectionLost),
+        "unreachable" => failed(FailureKind::ServerUnreachable),
+        "expired" => failed(FailureKind::PasswordExpired),
+        "taken" => failed(FailureKind::SessionTaken),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
         "notice" => protocol::Event::Notice(Failure::new(FailureKind::NoSound)),
         "no-x11" => failed(FailureKind::NoX11),
         other => panic!("no worker event {other}"),
     }
+}
+
+/// Ids of sessions, `user=NAME,GROUP…`, and `at=CLIENT` for a session elsewhere.
+fn parse_info(text: &str) -> Info {
+    let mut info = Info { remembered: Some("icewm".into()), ..Info::default() };
+    for word in text.split(' ') {
+        if let Some(user) = word.strip_prefix("user=") {
+            let mut names = user.split(',').map(str::to_owned);
+            let name = names.next().unwrap();
+            let groups = names.map(|name| Group { name, gid: 1 }).collect();
+            info.user = Some(UserRecord { name, groups, ..UserRecord::default() });
+        } else if let Some(client) = word.strip_prefix("at=") {
+            info.elsewhere.push(Elsewhere { client: client.into(), since: 0 });
+        } else {
+            info.sessions.push(SessionEntry { id: word.into(), name: word.to_uppercase(), comment: None });
+        }
+    }
+    info
 }
 
 fn show(action: &Action) -> String {
@@ -155,8 +173,11 @@ fn show(action: &Action) -> String {
         Action::PublishSessions(list) => {
             format!("publish {}", list.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","))
         }
-        Action::StartWorker(id) => format!("worker {id}"),
-        Action::Tell(Command::Login { username, .. }) => format!("login {username}"),
+        Action::StartWorker(id, servers) if servers.is_empty() => format!("worker {id}"),
+        Action::StartWorker(id, servers) => format!("worker {id} at {}", servers.join(",")),
+        Action::Tell(Command::Login { username, key: None }) => format!("login {username}"),
+        Action::Tell(Command::Login { username, key: Some(key) }) => format!("login {username} by {}", key.display()),
+        Action::Tell(Command::Allowed) => "allowed".into(),
         Action::Tell(Command::Answer { response }) => {
             format!("answer {}", response.as_ref().map_or("null", Secret::expose))
         }
@@ -205,13 +226,21 @@ fn show(action: &Action) -> String {
             }
             Response::LdmConfirm { users } => format!("confirm {}", users.join(",")),
             Response::LdmFacts(_) => format!("{response:?}"),
-            Response::LdmSeat(s) => format!("seat {} {:?}", s.server, s.failure.as_ref().map(|f| f.kind)),
-            Response::LdmSessions(s) => format!(
-                "sessions {} {} {}",
-                s.sessions.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","),
-                session(&s.preselected),
-                session(&s.forced)
-            ),
+            Response::LdmSeat(s) => {
+                let guest = if s.guest { " guest" } else { "" };
+                let countdown = s.countdown.map(|seconds| format!(" countdown {seconds}")).unwrap_or_default();
+                format!("seat {} {:?}{guest}{countdown}", s.server, s.failure.as_ref().map(|f| f.kind))
+            }
+            Response::LdmSessions(s) => {
+                let elsewhere: Vec<&str> = s.elsewhere.iter().flat_map(|e| [" at ", &e.client]).collect();
+                format!(
+                    "sessions {} {} {}{}",
+                    s.sessions.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","),
+                    session(&s.preselected),
+                    session(&s.forced),
+                    elsewhere.concat()
+                )
+            }
         },
     }
 }

@@ -10,6 +10,7 @@ mod strays;
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::{fs, io};
 
 use nix::libc;
@@ -112,6 +113,14 @@ pub fn watch_priority(file: fs::File) -> io::Result<AsyncFd<fs::File>> {
     // SAFETY: a `File` owns its descriptor, which stays open and the same until the file is dropped; `AsyncFd` keeps the file.
     #[allow(unsafe_code)]
     Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) }?)
+}
+
+/// Watches a listening socket for connections that somebody else may then accept.
+pub fn watch_listener(listener: UnixListener) -> io::Result<AsyncFd<UnixListener>> {
+    listener.set_nonblocking(true)?;
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
 }
 
 /// Takes a mount away at once; it goes when nobody uses it any more (umount2(2), `MNT_DETACH`).

@@ -1,6 +1,8 @@
 //! A server without `ldm-server-helper`: a script for its plain `sh` does what is needed most.
 
-use ldm_protocol::helper::{self, Info, Keyboard, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, VERSION};
+use ldm_protocol::helper::{
+    self, Group, Info, Keyboard, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, UserRecord, VERSION,
+};
 use ldm_protocol::{limits, text};
 
 /// The script; its head says what it takes and gives.
@@ -74,6 +76,9 @@ fn variables(request: &SessionRequest) -> Vec<String> {
 #[derive(Default)]
 pub(super) struct Listing {
     sessions: Vec<SessionEntry>,
+    user: Option<UserRecord>,
+    /// More was said than a record has room for.
+    overflow: bool,
 }
 
 impl Listing {
@@ -83,7 +88,21 @@ impl Listing {
         let line = line.strip_prefix("LDM ")?;
         if line == "listed" {
             let sessions = std::mem::take(&mut self.sessions);
-            return Some(Info { version: VERSION, sessions, ..Info::default() });
+            let user = self.user.take().filter(|_| !self.overflow);
+            return Some(Info { version: VERSION, sessions, user, ..Info::default() });
+        }
+        if let Some(user) = line.strip_prefix("user ") {
+            self.user = uid_and_name(user).map(|(uid, name)| UserRecord { uid, name, ..UserRecord::default() });
+            return None;
+        }
+        if let Some(group) = line.strip_prefix("group ") {
+            match (&mut self.user, uid_and_name(group)) {
+                (Some(user), Some((gid, name))) if user.groups.len() < limits::GROUPS => {
+                    user.groups.push(Group { name, gid });
+                }
+                _ => self.overflow = true,
+            }
+            return None;
         }
         let (id, name) = line.strip_prefix("session ")?.split_once('/')?;
         if self.sessions.len() < limits::SESSIONS {
@@ -91,6 +110,12 @@ impl Listing {
         }
         None
     }
+}
+
+/// `1000/alice`.
+fn uid_and_name(line: &str) -> Option<(u32, String)> {
+    let (number, name) = line.split_once('/')?;
+    Some((number.parse().ok()?, name.to_owned()))
 }
 
 /// Reads the answers to [`start_input`].
@@ -132,6 +157,7 @@ impl Events {
                     milliseconds: seconds.saturating_mul(1000),
                     too_short: seconds < TOO_SHORT,
                     last_words: std::mem::take(&mut self.last_words),
+                    taken_by: None,
                 })
             }
             _ => None,

@@ -77,6 +77,10 @@ impl Remote {
         match result {
             Ok(()) => Some(Ok(())),
             Err(SshError { reason: Reason::Cancelled, .. }) => None,
+            Err(SshError { reason: Reason::BadKey(why), .. }) => {
+                tracing::error!("LDM_GUEST_KEY cannot be used: {why}");
+                Some(Err(Failure::new(FailureKind::GuestRefused).server(self.server()).detail(&why)))
+            }
             Err(error) => Some(Err(told(error))),
         }
     }

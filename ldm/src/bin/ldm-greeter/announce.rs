@@ -24,7 +24,7 @@ pub(crate) fn run(theme: Option<&str>) -> anyhow::Result<()> {
     theme::apply(theme, &display);
 
     let label = gtk4::Label::builder()
-        .label(failure.text(|sentence| gettext(sentence)))
+        .label(failure.text(gettext))
         .name("announcement-text")
         .wrap(true)
         .wrap_mode(gtk4::pango::WrapMode::WordChar)

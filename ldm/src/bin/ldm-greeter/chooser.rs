@@ -58,8 +58,16 @@ impl Chooser {
         self.list.set_sensitive(sensitive);
     }
 
-    /// Fills the list, selects the remembered session and takes the keyboard.
-    pub(crate) fn open(&self, choice: &Choice) {
+    /// Gives the keyboard to the selected session.
+    pub(crate) fn grab_focus(&self) {
+        if let Some(row) = self.list.selected_row() {
+            row.grab_focus();
+        }
+    }
+
+    /// Fills the list and selects the remembered session, or, if the user has been choosing already, the same as before.
+    pub(crate) fn open(&self, choice: &Choice, anew: bool) {
+        let before = self.list.selected_row().map(|row| row.index()).filter(|_| !anew);
         while let Some(row) = self.list.first_child() {
             self.list.remove(&row);
         }
@@ -73,8 +81,8 @@ impl Chooser {
         }
         self.area.set_visible(true);
         let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
-        if let Some(row) = self.list.row_at_index(place) {
-            self.select(&row);
+        if let Some(row) = self.list.row_at_index(before.unwrap_or(place)) {
+            self.list.select_row(Some(&row));
         }
     }
 

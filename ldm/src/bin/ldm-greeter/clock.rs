@@ -1,36 +1,164 @@
-//! The clock in the bar: date and time as the user's language writes them, right to the minute.
+//! The clock in the bar: date and time as the user's language writes them, or as the administrator wants them.
+//!
+//! The names of days and months come from our catalogues, so that no locale need be installed for them.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::i18n::gettext;
-use gtk4::{glib, prelude::*};
+use gtk4::glib::{self, clone};
 
-use crate::i18n;
+use crate::window::set;
 
-/// Shows the time in `label` now and whenever the minute changes.
-pub(crate) fn run(label: &gtk4::Label) {
-    let Ok(now) = glib::DateTime::now_local() else { return };
-    let format = if i18n::translates() && names_are_english() {
-        // Translators: date and time in numbers alone, for a computer that knows no names of days and months but English ones.
-        gettext("%Y-%m-%d, %H:%M")
-    } else {
-        // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
-        gettext("%A, %-e %B %Y, %H:%M")
-    };
-    if let Ok(text) = now.format(&format) {
-        label.set_text(&text);
-    }
-    let left = u64::try_from(60 - now.second().clamp(0, 59)).unwrap_or(1);
-    let label = label.downgrade();
-    glib::timeout_add_local_once(Duration::from_secs(left), move || {
-        if let Some(label) = label.upgrade() {
-            run(&label);
-        }
-    });
+/// The clock.
+pub(crate) struct Clock {
+    label: gtk4::Label,
+    /// `LDM_CLOCK_FORMAT`.
+    format: RefCell<Option<String>>,
+    /// There is room for the time of day alone.
+    short: Cell<bool>,
+    /// Counts how often the clock was set going: only the last one goes on.
+    runs: Cell<u32>,
 }
 
-/// Whether names of days and months are those of the C locale: they come from the C library, not from our catalogues.
-fn names_are_english() -> bool {
-    let january = glib::DateTime::from_utc(2000, 1, 1, 0, 0, 0.0).and_then(|day| day.format("%B"));
-    january.is_ok_and(|name| name == "January")
+impl Clock {
+    /// Shows the time in `label` from now on.
+    pub(crate) fn new(label: gtk4::Label) -> Rc<Self> {
+        let this = Rc::new(Self { label, format: RefCell::new(None), short: Cell::new(false), runs: Cell::new(0) });
+        this.run();
+        this
+    }
+
+    /// Uses another format from now on; `None`: the language's own.
+    pub(crate) fn set_format(self: &Rc<Self>, format: Option<&str>) {
+        if self.format.borrow().as_deref() != format {
+            self.format.replace(format.map(str::to_owned));
+            self.run();
+        }
+    }
+
+    /// Shows the time of day alone, or all of it.
+    pub(crate) fn set_short(self: &Rc<Self>, short: bool) {
+        if self.short.replace(short) != short {
+            self.run();
+        }
+    }
+
+    /// Shows the time now, in the language in use, and whenever it changes.
+    pub(crate) fn run(self: &Rc<Self>) {
+        self.runs.set(self.runs.get().wrapping_add(1));
+        self.go_on(self.runs.get());
+    }
+
+    fn go_on(self: &Rc<Self>, run: u32) {
+        let Ok(now) = glib::DateTime::now_local() else { return };
+        let format = match &*self.format.borrow() {
+            Some(format) => format.clone(),
+            None if self.short.get() => "%H:%M".to_owned(),
+            // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
+            None => gettext("%A, %-e %B %Y, %H:%M"),
+        };
+        if let Some(text) = written(&now, &format) {
+            set(&self.label, &text);
+        }
+        let left = if shows_seconds(&format) { 1 } else { 60 - now.second().clamp(0, 59) };
+        glib::timeout_add_local_once(
+            Duration::from_secs(u64::try_from(left).unwrap_or(1)),
+            clone!(
+                #[weak(rename_to = this)]
+                self,
+                move || {
+                    if this.runs.get() == run {
+                        this.go_on(run);
+                    }
+                }
+            ),
+        );
+    }
+}
+
+/// The time in a format of g_date_time_format(), which is much like strftime(3).
+pub(crate) fn written(time: &glib::DateTime, format: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = format;
+    while let Some(place) = rest.find('%') {
+        let (before, spec) = rest.split_at(place);
+        out.push_str(before);
+        rest = match spec.get(1..2) {
+            Some("%") => {
+                out.push_str("%%");
+                spec.get(2..)
+            }
+            Some("A") => {
+                out.push_str(&day(time.day_of_week()).replace('%', "%%"));
+                spec.get(2..)
+            }
+            Some("B") => {
+                out.push_str(&month(time.month()).replace('%', "%%"));
+                spec.get(2..)
+            }
+            _ => {
+                out.push('%');
+                spec.get(1..)
+            }
+        }?;
+    }
+    out.push_str(rest);
+    time.format(&out).ok().map(Into::into)
+}
+
+fn shows_seconds(format: &str) -> bool {
+    ["%S", "%T", "%s", "%r", "%c", "%X", "%-S", "%_S", "%0S"].iter().any(|spec| format.contains(spec))
+}
+
+fn day(number: i32) -> String {
+    match number {
+        // Translators: days and months as they stand in a date, in the form and case that they have there.
+        1 => gettext("Monday"),
+        2 => gettext("Tuesday"),
+        3 => gettext("Wednesday"),
+        4 => gettext("Thursday"),
+        5 => gettext("Friday"),
+        6 => gettext("Saturday"),
+        _ => gettext("Sunday"),
+    }
+}
+
+fn month(number: i32) -> String {
+    match number {
+        1 => gettext("January"),
+        2 => gettext("February"),
+        3 => gettext("March"),
+        4 => gettext("April"),
+        5 => gettext("May"),
+        6 => gettext("June"),
+        7 => gettext("July"),
+        8 => gettext("August"),
+        9 => gettext("September"),
+        10 => gettext("October"),
+        11 => gettext("November"),
+        _ => gettext("December"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_needs_no_locale() {
+        let time = glib::DateTime::from_utc(2026, 11, 20, 16, 5, 9.0).unwrap();
+        for (format, want) in [
+            ("%A, %-e %B %Y, %H:%M", Some("Friday, 20 November 2026, 16:05")),
+            ("%d.%m.%y %T", Some("20.11.26 16:05:09")),
+            ("100%% %H", Some("100% 16")),
+            ("%%A %%B", Some("%A %B")),
+            ("über %A", Some("über Friday")),
+            ("", Some("")),
+            ("%ä", None),
+        ] {
+            assert_eq!(written(&time, format).as_deref(), want, "{format}");
+        }
+    }
 }

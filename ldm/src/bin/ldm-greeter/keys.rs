@@ -11,42 +11,56 @@ pub(crate) enum Key {
     Back,
     /// Tab, which submits an entry as Enter does.
     Submit,
+    /// F1: the help page.
+    Help,
+    /// F10 or F6: to the menus, and back.
+    Menus,
+    /// F8: show what is typed into a hidden entry, or hide it.
+    Peek,
+    /// F9: the next keyboard layout.
+    Layout,
     /// Alt+Super+S, known for the screen reader.
     Access,
     /// Page Up and Page Down: this many pages of what was said.
     Scroll(f64),
     /// A letter or a digit, in lower case.
     Letter(char),
+    /// Any other.
+    Other,
 }
 
 impl Key {
-    fn of(key: gdk::Key, modifiers: ModifierType) -> Option<Self> {
+    fn of(key: gdk::Key, modifiers: ModifierType) -> Self {
         let held = modifiers & (ModifierType::ALT_MASK | ModifierType::SUPER_MASK | ModifierType::CONTROL_MASK);
         if held == ModifierType::ALT_MASK | ModifierType::SUPER_MASK {
-            return matches!(key, gdk::Key::s | gdk::Key::S).then_some(Self::Access);
+            return if matches!(key, gdk::Key::s | gdk::Key::S) { Self::Access } else { Self::Other };
         }
         if !held.is_empty() {
-            return None;
+            return Self::Other;
         }
         match key {
-            gdk::Key::Escape => Some(Self::Back),
-            gdk::Key::Tab => Some(Self::Submit),
-            gdk::Key::Page_Up => Some(Self::Scroll(-1.0)),
-            gdk::Key::Page_Down => Some(Self::Scroll(1.0)),
+            gdk::Key::Escape => Self::Back,
+            gdk::Key::Tab => Self::Submit,
+            gdk::Key::F1 | gdk::Key::Help => Self::Help,
+            gdk::Key::F10 | gdk::Key::F6 | gdk::Key::Menu => Self::Menus,
+            gdk::Key::F8 => Self::Peek,
+            gdk::Key::F9 => Self::Layout,
+            gdk::Key::Page_Up => Self::Scroll(-1.0),
+            gdk::Key::Page_Down => Self::Scroll(1.0),
             key => {
-                key.to_unicode().filter(|c| c.is_alphanumeric()).and_then(|c| c.to_lowercase().next()).map(Self::Letter)
+                let letter = key.to_unicode().filter(|c| c.is_alphanumeric());
+                letter.and_then(|c| c.to_lowercase().next()).map_or(Self::Other, Self::Letter)
             }
         }
     }
 }
 
-/// Gives such keys to `act` before any widget sees them.
-pub(crate) fn connect(window: &gtk4::Window, act: impl Fn(Key) -> Propagation + 'static) {
+/// Gives every key to `act` before any widget in `root` sees it, a window or what a menu opens.
+pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propagation + 'static) {
     let controller = gtk4::EventControllerKey::new();
     controller.set_propagation_phase(gtk4::PropagationPhase::Capture);
-    controller
-        .connect_key_pressed(move |_, key, _, modifiers| Key::of(key, modifiers).map_or(Propagation::Proceed, &act));
-    window.add_controller(controller);
+    controller.connect_key_pressed(move |_, key, _, modifiers| act(Key::of(key, modifiers)));
+    root.add_controller(controller);
 }
 
 #[cfg(test)]
@@ -57,15 +71,20 @@ mod tests {
     fn keys_and_what_they_mean() {
         let (none, alt_super) = (ModifierType::empty(), ModifierType::ALT_MASK | ModifierType::SUPER_MASK);
         for (key, modifiers, want) in [
-            (gdk::Key::Escape, none, Some(Key::Back)),
-            (gdk::Key::Escape, ModifierType::LOCK_MASK, Some(Key::Back)),
-            (gdk::Key::Tab, none, Some(Key::Submit)),
-            (gdk::Key::ISO_Left_Tab, ModifierType::SHIFT_MASK, None),
-            (gdk::Key::Return, none, None),
-            (gdk::Key::s, alt_super, Some(Key::Access)),
-            (gdk::Key::s, ModifierType::ALT_MASK, None),
-            (gdk::Key::S, ModifierType::SHIFT_MASK, Some(Key::Letter('s'))),
-            (gdk::Key::space, none, None),
+            (gdk::Key::Escape, none, Key::Back),
+            (gdk::Key::Escape, ModifierType::LOCK_MASK, Key::Back),
+            (gdk::Key::Tab, none, Key::Submit),
+            (gdk::Key::ISO_Left_Tab, ModifierType::SHIFT_MASK, Key::Other),
+            (gdk::Key::Return, none, Key::Other),
+            (gdk::Key::F1, none, Key::Help),
+            (gdk::Key::F10, none, Key::Menus),
+            (gdk::Key::F10, ModifierType::CONTROL_MASK, Key::Other),
+            (gdk::Key::F8, none, Key::Peek),
+            (gdk::Key::s, alt_super, Key::Access),
+            (gdk::Key::x, alt_super, Key::Other),
+            (gdk::Key::s, ModifierType::ALT_MASK, Key::Other),
+            (gdk::Key::S, ModifierType::SHIFT_MASK, Key::Letter('s')),
+            (gdk::Key::space, none, Key::Other),
         ] {
             assert_eq!(Key::of(key, modifiers), want, "{key:?} {modifiers:?}");
         }

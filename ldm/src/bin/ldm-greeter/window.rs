@@ -1,7 +1,6 @@
 //! The greeter's one window: shows the [`Model`] and turns what the user does into [`Event`]s.
 //!
-//! Every text of a server is set as plain text, never as markup. Answers are taken from the entry character by character into
-//! a [`Secret`] and the entry is emptied at once.
+//! One page at a time: the login's own, a question, or help. What a page holds stays as it is while another one is in front.
 
 use std::cell::{Cell, RefCell};
 use std::mem::{Discriminant, discriminant};
@@ -10,211 +9,255 @@ use std::rc::Rc;
 use crate::i18n::gettext;
 use gtk4::glib::{Propagation, clone};
 use gtk4::{glib, prelude::*};
-use ldm_protocol::{Secret, limits};
-use zeroize::Zeroizing;
 
+use crate::aids::Aids;
+use crate::bar::Bar;
 use crate::chooser::Chooser;
+use crate::clock::Clock;
+use crate::field::Field;
+use crate::help::Help;
 use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
+use crate::page::{self, Page};
+use crate::question::Asker;
+use crate::said::Said;
+use crate::screens::Screens;
 use crate::theme::Look;
-use crate::{clock, i18n, keys, monitors};
+use crate::timers::Timers;
+use crate::{choices, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
 /// A widget that the greeter needs is not in `window.ui`: a defect.
 #[derive(Debug, thiserror::Error)]
 #[error("window.ui has no {0}")]
-pub(crate) struct Missing(&'static str);
+pub(crate) struct Missing(String);
 
 /// The window and those of its widgets that change.
 pub(crate) struct Window {
     root: gtk4::Window,
     stage: gtk4::Box,
+    backdrop: gtk4::Fixed,
+    screens: Rc<Screens>,
     logo: gtk4::Image,
     hostname: gtk4::Label,
+    address: gtk4::Label,
+    clock: Rc<Clock>,
+    card: gtk4::Box,
     title: gtk4::Label,
-    said: gtk4::ScrolledWindow,
-    notice: gtk4::Label,
-    messages: gtk4::Box,
-    asked: gtk4::ScrolledWindow,
-    prompt: gtk4::Label,
-    entry: gtk4::Entry,
-    secret: gtk4::PasswordEntry,
+    said: Rc<Said>,
+    asker: Asker,
+    field: Rc<Field>,
     chooser: Chooser,
     progress: gtk4::Box,
     status: gtk4::Label,
+    countdown: gtk4::Label,
+    guest: gtk4::Button,
+    other_server: gtk4::Button,
     back: gtk4::Button,
+    retry: gtk4::Button,
     go: gtk4::Button,
     hint: gtk4::Label,
+    help: Rc<Help>,
+    bar: Rc<Bar>,
+    /// Fills [`Bar::access`] and [`Bar::layout`].
+    pub(crate) aids: Rc<Aids>,
+    timers: Rc<Timers>,
     send: Rc<dyn Fn(Event)>,
-    /// The state that is shown.
-    shown: Cell<Option<Discriminant<State>>>,
-    /// The greeter itself is changing the entry.
-    filling: Cell<bool>,
+    /// The page that is shown, and the steps of the dialog and the refills until it was.
+    shown: Cell<Option<Page>>,
+    serials: Cell<Option<(Discriminant<State>, u32, u32)>>,
+    language: RefCell<Option<String>>,
     /// What the waiting user is told.
     waiting: RefCell<Option<String>>,
-    /// Messages are read from their end, a notice from its start.
-    follow: Cell<bool>,
     /// There is no room for an empty line.
     tiny: Cell<bool>,
-    /// How many characters fit into a line of a message.
-    line: Cell<i32>,
 }
 
 impl Window {
     /// Builds the window, not yet shown. Everything the user does goes to `send`.
-    pub(crate) fn new(look: &Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
+    pub(crate) fn new(
+        look: &Look,
+        screens: &Rc<Screens>,
+        accessible: bool,
+        username: &str,
+        send: Rc<dyn Fn(Event)>,
+    ) -> Result<Rc<Self>, Missing> {
         let ui = gtk4::Builder::from_string(UI);
+        // Widgets that belong to the window have to reach it.
+        let place: Rc<RefCell<std::rc::Weak<Self>>> = Rc::default();
+        let window = {
+            let place = Rc::clone(&place);
+            move || place.borrow().upgrade()
+        };
         let chosen = Rc::clone(&send);
         let chooser =
             Chooser::new(get(&ui, "chooser")?, get(&ui, "sessions")?, move |place| chosen(Event::Chosen(place)));
+        let submit = {
+            let window = window.clone();
+            move || {
+                if let Some(this) = window() {
+                    this.submit();
+                }
+            }
+        };
+        let typed = {
+            let window = window.clone();
+            move |empty| {
+                if let Some(this) = window().filter(|this| this.in_state(&State::Name)) {
+                    (this.send)(Event::Typed { empty });
+                }
+            }
+        };
+        let closed: Rc<dyn Fn()> = Rc::new(move || {
+            if let Some(this) = window() {
+                this.come_home();
+            }
+        });
+        let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
+        let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let this = Rc::new(Self {
-            root: get(&ui, "window")?,
+            root,
             stage: get(&ui, "stage")?,
+            backdrop: get(&ui, "backdrop")?,
+            screens: Rc::clone(screens),
             logo: get(&ui, "logo")?,
             hostname: get(&ui, "hostname")?,
+            address: get(&ui, "address")?,
+            clock: Clock::new(get(&ui, "clock")?),
+            card: get(&ui, "card")?,
             title: get(&ui, "title")?,
-            said: get(&ui, "said")?,
-            notice: get(&ui, "notice")?,
-            messages: get(&ui, "messages")?,
-            asked: get(&ui, "asked")?,
-            prompt: get(&ui, "prompt")?,
-            entry: get(&ui, "entry")?,
-            secret: get(&ui, "secret")?,
+            said: Said::new(&ui)?,
+            asker: Asker::new(&ui)?,
+            field: Field::new(&ui, submit, typed)?,
             chooser,
             progress: get(&ui, "progress")?,
             status: get(&ui, "status")?,
+            countdown: get(&ui, "countdown")?,
+            guest: get(&ui, "guest")?,
+            other_server: get(&ui, "other-server")?,
             back: get(&ui, "back")?,
+            retry: get(&ui, "retry")?,
             go: get(&ui, "go")?,
             hint: get(&ui, "hint")?,
+            help: Help::new(&ui, &send)?,
+            bar,
+            aids,
+            timers: Timers::new(&send),
             send,
             shown: Cell::new(None),
-            filling: Cell::new(false),
+            serials: Cell::new(None),
+            language: RefCell::new(None),
             waiting: RefCell::new(None),
-            follow: Cell::new(false),
             tiny: Cell::new(false),
-            line: Cell::new(40),
         });
-        let background: gtk4::Picture = get(&ui, "background")?;
-        background.set_paintable(look.background.as_ref());
+        place.replace(Rc::downgrade(&this));
+        for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
+            shorten(button);
+        }
         this.logo.set_paintable(look.logo.as_ref());
-        clock::run(&get(&ui, "clock")?);
+        theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
-        // Translators: what to do, as a heading and on a button.
-        this.root.set_title(Some(&gettext("Log in")));
-        // Translators: a button that goes back to the question for the user name.
-        this.back.set_label(&gettext("Back"));
-        this.entry.set_text(username);
+        this.field.fill(username);
+        this.set_texts();
         this.connect();
         Ok(this)
     }
 
     /// Shows the window on all monitors.
-    pub(crate) fn present(self: &Rc<Self>) {
+    pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
+                this.address.set_visible(!room.compact);
+                this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
+                this.clock.set_short(room.tiny);
+                this.help.set_room(room);
+                this.bar.set_room(room.width, room.height);
                 this.show_status();
             }
         );
-        monitors::follow(&self.root, &self.stage, resize);
+        self.screens.cover(
+            &self.root,
+            &self.stage,
+            &self.backdrop,
+            move |width, height| look.background(width, height),
+            resize,
+        );
         self.root.present();
     }
 
     fn connect(self: &Rc<Self>) {
         let this = self;
-        this.entry.connect_changed(clone!(
-            #[weak]
-            this,
-            move |_| {
-                if !this.filling.get() && this.shows(&State::Name) {
-                    (this.send)(Event::Typed);
-                }
-            }
-        ));
-        this.entry.connect_activate(clone!(
-            #[weak]
-            this,
-            move |_| this.submit()
-        ));
-        this.secret.connect_activate(clone!(
-            #[weak]
-            this,
-            move |_| this.submit()
-        ));
-        this.go.connect_clicked(clone!(
-            #[weak]
-            this,
-            move |_| this.submit()
-        ));
-        this.back.connect_clicked(clone!(
-            #[weak]
-            this,
-            move |_| (this.send)(Event::Back)
-        ));
-        this.said.vadjustment().connect_changed(clone!(
-            #[weak]
-            this,
-            move |adjustment| {
-                let adjustment = adjustment.clone();
-                // Not now: the text is being given its place, and would keep it.
-                glib::idle_add_local_once(clone!(
-                    #[weak]
-                    this,
-                    move || adjustment.set_value(if this.follow.get() {
-                        adjustment.upper()
-                    } else {
-                        adjustment.lower()
-                    })
-                ));
-            }
-        ));
+        for (button, act) in [
+            (&this.go, Self::submit as fn(&Self)),
+            (&this.back, |this: &Self| (this.send)(Event::Back)),
+            (&this.guest, |this: &Self| (this.send)(Event::Guest)),
+            (&this.retry, |this: &Self| (this.send)(Event::Retry)),
+            (&this.other_server, |this: &Self| {
+                (this.send)(Event::ServersOpened);
+                this.bar.server.open();
+            }),
+        ] {
+            button.connect_clicked(clone!(
+                #[weak]
+                this,
+                move |_| act(&this)
+            ));
+        }
         // GTK's inspector is a debugger for anyone at the keyboard, and answers to Ctrl+Shift+I.
         this.root.connect_enable_debugging(|root, _| {
             root.stop_signal_emission_by_name("enable-debugging");
             true
         });
-        // A password has no pictures; the list of them would cover the screen.
-        if let Some(text) = this.secret.delegate().and_downcast::<gtk4::Text>() {
-            text.set_input_hints(gtk4::InputHints::NO_EMOJI | gtk4::InputHints::PRIVATE);
-        }
         // A window manager may offer to close the window; a login screen has no end of its own.
         this.root.connect_close_request(|_| Propagation::Stop);
-        keys::connect(
-            &this.root,
-            clone!(
-                #[weak]
-                this,
-                #[upgrade_or]
-                Propagation::Proceed,
-                move |key| this.key(&key)
-            ),
+        let key = clone!(
+            #[weak]
+            this,
+            #[upgrade_or]
+            Propagation::Proceed,
+            move |key| this.key(key)
         );
-        if let Some(keyboard) = WidgetExt::display(&this.root).default_seat().and_then(|seat| seat.keyboard()) {
-            keyboard.connect_caps_lock_state_notify(clone!(
-                #[weak]
-                this,
-                move |_| this.show_status()
-            ));
+        for menu in this.bar.menus() {
+            keys::connect(menu.popover(), key.clone());
         }
+        keys::connect(&this.root, key);
+        this.timers.watch(&this.root);
     }
 
-    fn key(&self, key: &keys::Key) -> Propagation {
-        match key {
-            keys::Key::Back => (self.send)(Event::Back),
-            keys::Key::Access => (self.send)(Event::AccessToggled),
-            keys::Key::Submit if self.typing() => self.submit(),
-            keys::Key::Scroll(pages) if !self.chooser.is_open() => {
-                for area in [&self.said, &self.asked] {
-                    let adjustment = area.vadjustment();
-                    adjustment.set_value(adjustment.value() + pages * adjustment.page_size());
-                }
+    fn key(&self, key: keys::Key) -> Propagation {
+        self.timers.touched();
+        if key != keys::Key::Back {
+            (self.send)(Event::Touched);
+        }
+        if let Some(menu) = self.bar.opened() {
+            match key {
+                keys::Key::Back | keys::Key::Menus => menu.close(),
+                keys::Key::Letter(letter) => menu.select_by(letter),
+                _ => return Propagation::Proceed,
             }
-            keys::Key::Letter(letter) if self.chooser.is_open() => self.chooser.select_by(*letter),
+            return Propagation::Stop;
+        }
+        match key {
+            keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back => (self.send)(Event::Back),
+            keys::Key::Help => (self.send)(Event::Help),
+            keys::Key::Menus => self.bar.enter(),
+            keys::Key::Peek => self.field.toggle_peek(),
+            keys::Key::Access => self.aids.toggle_reader(),
+            keys::Key::Layout => self.aids.next_layout(),
+            keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
+            keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
+            keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
+            keys::Key::Letter(letter) if self.chooser.is_open() && !self.bar.has_focus() => {
+                self.chooser.select_by(letter);
+            }
             _ => return Propagation::Proceed,
         }
         Propagation::Stop
@@ -222,82 +265,122 @@ impl Window {
 
     /// The user name that stands in the entry, submitted or not.
     pub(crate) fn name_typed(&self) -> Option<String> {
-        self.shows(&State::Name).then(|| self.entry.text().into())
+        self.in_state(&State::Name).then(|| self.field.name())
     }
 
-    /// Whether the keyboard is at an entry.
-    fn typing(&self) -> bool {
-        let focus = gtk4::prelude::RootExt::focus(&self.root);
-        focus.is_some_and(|focus| focus.is_ancestor(&self.entry) || focus.is_ancestor(&self.secret))
+    fn focus(&self) -> Option<gtk4::Widget> {
+        gtk4::prelude::RootExt::focus(&self.root)
+    }
+
+    /// Whether the login is at this step, whatever is in front of it.
+    fn in_state(&self, state: &State) -> bool {
+        self.serials.get().is_some_and(|(shown, ..)| shown == discriminant(state))
     }
 
     fn shows(&self, state: &State) -> bool {
-        self.shown.get() == Some(discriminant(state))
+        self.shown.get() == Some(Page::Login(discriminant(state)))
     }
 
     /// Enter, Tab or the button.
     fn submit(&self) {
-        if self.chooser.is_open() {
+        if self.shown.get() == Some(Page::Question) {
+            (self.send)(Event::Confirmed);
+        } else if self.chooser.is_open() {
             (self.send)(Event::Chosen(self.chooser.selected()));
-            return;
+        } else {
+            let typed = self.field.read();
+            if !self.shows(&State::Name) {
+                self.field.fill("");
+            }
+            (self.send)(typed.map_or(Event::TooLong, Event::Submitted));
         }
-        let typed = if self.secret.is_visible() { read(&self.secret) } else { read(&self.entry) };
-        if !self.shows(&State::Name) {
-            self.clear();
-        }
-        (self.send)(typed.map_or(Event::TooLong, Event::Submitted));
-    }
-
-    fn clear(&self) {
-        self.filling.set(true);
-        // The buffers wipe what they held.
-        self.secret.set_text("");
-        self.entry.set_text("");
-        self.filling.set(false);
     }
 
     /// Shows the model. What has not changed is left alone, so that typing is never disturbed.
     pub(crate) fn show(self: &Rc<Self>, model: &Model) {
+        self.speak(model);
         self.show_seat(model);
-        self.show_said(model);
-        self.fit_soon();
-        let state = model.state();
-        if self.shown.replace(Some(discriminant(state))) == Some(discriminant(state)) {
+        self.aids.show(model);
+        self.said.show(model.notice(), model.messages());
+        self.field.describe(&self.said.notice());
+        self.said.fit_soon();
+        self.show_offers(model);
+        choices::show(&self.bar, model, &self.send);
+        self.timers.show(model, &self.bar);
+        let page = Page::of(model);
+        if page == Page::Help {
+            self.help.show(model);
+        }
+        let state = discriminant(model.state());
+        let serials = (state, model.serial(), model.refills());
+        let next = self.serials.replace(Some(serials)) != Some(serials);
+        if self.shown.replace(Some(page)) == Some(page) && !next {
             return;
         }
-        let busy = matches!(state, State::Waiting | State::Starting);
-        if busy {
+        self.open(page, model, next);
+        // Whoever is in a menu is left there; it comes back here by itself.
+        if self.bar.opened().is_none() {
+            self.grab_focus(next);
+        }
+        self.show_status();
+    }
+
+    /// Puts the page in front. `next`: the login has gone on since.
+    fn open(&self, page: Page, model: &Model, next: bool) {
+        let state = model.state();
+        let login = matches!(page, Page::Login(_));
+        let busy = login && matches!(state, State::Waiting | State::Starting);
+        if busy && self.bar.opened().is_none() {
             // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
             gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
         }
-        self.entry.set_sensitive(!busy);
-        self.secret.set_sensitive(!busy);
+        self.help.set_visible(page == Page::Help);
+        self.card.set_visible(page != Page::Help);
+        self.asker.show(model.question());
+        self.field.set_sensitive(!busy);
         self.chooser.set_sensitive(!busy);
         self.go.set_sensitive(!busy);
-        self.back.set_visible(!matches!(state, State::Name | State::Starting));
         self.progress.set_visible(busy);
         self.waiting.replace(None);
+        if next {
+            match state {
+                State::Name => self.field.fill(model.username()),
+                State::Sessions(_) | State::Waiting | State::Starting => {}
+                State::Prompt { .. } | State::Failed(_) => self.field.fill(""),
+            }
+        }
+        let back = match (page, state) {
+            (Page::Login(_), State::Name | State::Starting) | (Page::Help, _) => false,
+            (Page::Login(_) | Page::Question, _) => true,
+        };
+        self.back.set_visible(back);
+        self.back.set_label(&if page == Page::Question {
+            gettext("Cancel")
+        } else {
+            // Translators: a button that goes back to the question for the user name.
+            gettext("Back")
+        });
+        let failed = login && matches!(state, State::Failed(_));
+        self.retry.set_visible(failed);
+        self.go.set_visible(!failed);
+        if !login {
+            self.field.open(None);
+            self.chooser.close();
+            self.said.ask("");
+            if let Some(question) = model.question() {
+                self.go.set_label(&question::yes(question));
+            }
+            return;
+        }
         match state {
-            State::Name => {
-                self.ask(&gettext("User name"), false);
-                self.filling.set(true);
-                self.secret.set_text("");
-                self.entry.set_text(model.username());
-                self.filling.set(false);
-                self.entry.grab_focus();
-            }
+            State::Name => self.ask(&gettext("User name"), Some(false)),
             State::Prompt { secret, text } => {
-                self.clear();
-                let text = text.trim();
+                let text = pam_words::shown(text);
                 // Translators: stands above an entry if the server asks without saying what; "Your answer".
-                self.ask(&if text.is_empty() { gettext("Answer") } else { text.to_owned() }, *secret);
-                if *secret {
-                    self.secret.grab_focus()
-                } else {
-                    self.entry.grab_focus()
-                };
+                self.ask(&if text.is_empty() { gettext("Answer") } else { text }, Some(*secret));
             }
-            State::Sessions(choice) => self.offer(choice),
+            State::Sessions(choice) => self.offer(choice, next),
+            State::Failed(_) => self.ask("", None),
             State::Waiting => {
                 self.waiting.replace(Some(gettext("Please wait…")));
             }
@@ -305,170 +388,131 @@ impl Window {
                 self.waiting.replace(Some(gettext("Your session is being started…")));
             }
         }
-        self.hint.set_text(&match state {
-            // Translators: Enter and Escape are keys; call them as on your keyboards. The parts stand three blanks apart.
-            State::Name => gettext("Enter: go on"),
-            State::Prompt { .. } => gettext("Enter: go on   Escape: back to the user name"),
-            State::Sessions(_) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
-            State::Waiting => gettext("Escape: back to the user name"),
-            State::Starting => String::new(),
-        });
-        self.show_status();
+    }
+
+    /// Gives the keyboard to what the page is about.
+    fn grab_focus(&self, next: bool) {
+        match self.shown.get() {
+            Some(Page::Help) => self.help.grab_focus(),
+            // What is asked is not to be agreed to by a key too many.
+            Some(Page::Question) => {
+                self.back.grab_focus();
+            }
+            Some(Page::Login(_)) if self.chooser.is_open() => self.chooser.grab_focus(),
+            Some(Page::Login(_)) if self.retry.is_visible() => {
+                self.retry.grab_focus();
+            }
+            Some(Page::Login(_)) if self.waiting.borrow().is_none() => self.field.grab_focus(next),
+            _ => {}
+        }
+    }
+
+    /// Back from a menu.
+    fn come_home(&self) {
+        gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
+        self.grab_focus(false);
+    }
+
+    /// Speaks the language that the user has chosen.
+    fn speak(self: &Rc<Self>, model: &Model) {
+        if self.language.borrow().as_deref() == model.language() {
+            return;
+        }
+        self.language.replace(model.language().map(str::to_owned));
+        if model.language().is_some_and(i18n::switch) {
+            self.set_texts();
+            self.help.set_texts();
+            self.shown.set(None);
+        }
+    }
+
+    /// The texts that do not depend on the model, in the language in use.
+    fn set_texts(&self) {
+        // Translators: what to do, as a heading and on a button.
+        self.root.set_title(Some(&gettext("Log in")));
+        self.retry.set_label(&gettext("Try again"));
+        self.other_server.set_label(&gettext("Other server"));
+        // Translators: a button for those who have no name and password of their own.
+        self.guest.set_label(&gettext("Log in as a guest"));
+        self.field.set_texts();
+        self.help.set_texts();
+        self.bar.set_texts();
+        self.aids.set_texts();
+        self.clock.run();
     }
 
     fn show_seat(&self, model: &Model) {
-        let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
-        // A forgotten terminal must show whose password it waits for.
-        let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
-        set(
-            &self.title,
-            &match (server, name) {
-                (Some(server), Some(name)) => {
-                    i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
-                }
-                (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
-                (None, _) => gettext("Log in"),
-            },
-        );
+        set(&self.title, &page::title(model));
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
             set(&self.hostname, hostname);
         }
+        let address = model.facts().and_then(|facts| facts.addresses.first());
+        set(&self.address, address.map(String::as_str).unwrap_or_default());
+        self.clock.set_format(model.seat().and_then(|seat| seat.clock.as_deref()));
     }
 
-    fn show_said(&self, model: &Model) {
-        let notice = model.notice().map(i18n::notice).unwrap_or_default();
-        let changed = set(&self.notice, &notice);
-        self.notice.set_visible(!notice.is_empty());
-        let labels = self.message_labels();
-        let shown = labels.iter().map(gtk4::Label::text);
-        if !shown.eq(model.messages().iter().map(|message| message.text.trim())) {
-            for label in &labels {
-                self.messages.remove(label);
-            }
-            for message in model.messages() {
-                self.messages.append(&message_label(message.text.trim(), message.error, self.line.get()));
-            }
+    /// Guest, countdown and another server: beside what is asked.
+    fn show_offers(&self, model: &Model) {
+        let page = Page::of(model);
+        let naming = matches!(page, Page::Login(_)) && matches!(model.state(), State::Name);
+        let failed = matches!(page, Page::Login(_)) && matches!(model.state(), State::Failed(_));
+        self.guest.set_visible(naming && model.seat().is_some_and(|seat| seat.guest));
+        self.other_server.set_visible(failed && !model.servers().is_empty());
+        let left = model.counting().filter(|_| naming);
+        self.countdown.set_visible(left.is_some());
+        if let Some(left) = left {
+            let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
+            set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        self.messages.set_visible(!model.messages().is_empty());
-        self.follow.set(notice.is_empty());
-        self.said.set_visible(!notice.is_empty() || !model.messages().is_empty());
-        if changed {
-            self.said.vadjustment().set_value(0.0);
+        let mut hint = page::hint(page, model.state());
+        if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
+            hint = format!("{hint}   {layouts}");
         }
+        set(&self.hint, &hint);
     }
 
-    /// A scrolled text asks for the height that it has at its natural width, which is not the width it gets. So its natural
-    /// width is made the one it got, as soon as that is known.
-    fn fit_soon(self: &Rc<Self>) {
-        glib::idle_add_local_once(clone!(
-            #[weak(rename_to = this)]
-            self,
-            move || {
-                let messages = this.message_labels();
-                for label in [&this.prompt, &this.notice].into_iter().chain(&messages) {
-                    let line = line_of(label);
-                    if line > 0 && label.is_visible() {
-                        label.set_max_width_chars(line);
-                    }
-                }
-                if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
-                    this.line.set(line);
-                }
-            }
-        ));
-    }
-
-    /// What stands in `messages`, without the label that is never seen.
-    fn message_labels(&self) -> Vec<gtk4::Label> {
-        let children = self.messages.observe_children();
-        let labels = children.iter::<glib::Object>().flatten().filter_map(|child| child.downcast::<gtk4::Label>().ok());
-        labels.filter(WidgetExt::get_visible).collect()
-    }
-
-    fn ask(&self, prompt: &str, secret: bool) {
-        set(&self.prompt, prompt);
-        self.asked.vadjustment().set_value(0.0);
+    fn ask(&self, prompt: &str, secret: Option<bool>) {
+        self.said.ask(prompt);
         self.chooser.close();
-        self.secret.set_visible(secret);
-        self.entry.set_visible(!secret);
+        self.field.open(secret);
         self.go.set_label(&gettext("Log in"));
     }
 
-    fn offer(&self, choice: &Choice) {
-        set(&self.prompt, &gettext("Choose a session"));
-        self.entry.set_visible(false);
-        self.secret.set_visible(false);
-        self.chooser.open(choice);
+    fn offer(&self, choice: &Choice, next: bool) {
+        self.said.ask(&gettext("Choose a session"));
+        self.field.open(None);
+        self.chooser.open(choice, next);
         // Translators: a button that starts the chosen session.
         self.go.set_label(&gettext("Start"));
     }
 
     fn show_status(&self) {
-        let display = WidgetExt::display(&self.root);
-        let caps = || display.default_seat().and_then(|seat| seat.keyboard()).is_some_and(|k| k.is_caps_locked());
-        let status = match self.waiting.borrow().as_deref() {
-            Some(waiting) => waiting.to_owned(),
-            // Translators: the key, as it is called on your keyboards.
-            None if self.secret.is_visible() && caps() => gettext("Caps Lock is on."),
-            None => String::new(),
-        };
+        let status = self.waiting.borrow().clone().unwrap_or_default();
+        // An empty line keeps the dialog from jumping, where there is room for one.
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
+        self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
     }
 }
 
-fn get<T: IsA<glib::Object>>(ui: &gtk4::Builder, name: &'static str) -> Result<T, Missing> {
-    ui.object(name).ok_or(Missing(name))
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
+    }
+}
+
+/// A widget by its id in `window.ui`.
+pub(crate) fn get<T: IsA<glib::Object>>(ui: &gtk4::Builder, name: &str) -> Result<T, Missing> {
+    ui.object(name).ok_or_else(|| Missing(name.to_owned()))
 }
 
 /// Sets the text if it is another one, and says whether it was.
-fn set(label: &gtk4::Label, text: &str) -> bool {
+pub(crate) fn set(label: &gtk4::Label, text: &str) -> bool {
     let other = label.text() != text;
     if other {
         label.set_text(text);
     }
     other
-}
-
-/// What is in the entry, taken out one character at a time so that no copy of the whole is left behind. `None`: too long.
-fn read(entry: &impl IsA<gtk4::Editable>) -> Option<Secret> {
-    let mut text = Zeroizing::new(String::with_capacity(limits::ANSWER + 4));
-    for place in 0.. {
-        let character = entry.chars(place, place + 1);
-        if character.is_empty() {
-            break;
-        }
-        text.push_str(&character);
-        if text.len() > limits::ANSWER {
-            return None;
-        }
-    }
-    Secret::new(&text).ok()
-}
-
-/// How many characters fit into a line of this label, by GTK's own measure of a character.
-fn line_of(label: &gtk4::Label) -> i32 {
-    let metrics = label.pango_context().metrics(None, None);
-    let character = metrics.approximate_char_width().max(metrics.approximate_digit_width());
-    if character > 0 { label.width() * gtk4::pango::SCALE / character } else { 0 }
-}
-
-fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
-    let role = if error { gtk4::AccessibleRole::Alert } else { gtk4::AccessibleRole::Label };
-    let attributes = gtk4::pango::AttrList::new();
-    // A fingerprint or a path is broken where the line ends, and a hyphen would seem to be part of it.
-    attributes.insert(gtk4::pango::AttrInt::new_insert_hyphens(false));
-    let label = gtk4::Label::builder()
-        .label(text)
-        .attributes(&attributes)
-        .use_markup(false)
-        .use_underline(false)
-        .wrap(true)
-        .wrap_mode(gtk4::pango::WrapMode::WordChar)
-        .max_width_chars(line)
-        .xalign(0.0)
-        .accessible_role(role)
-        .build();
-    label.add_css_class(if error { "error" } else { "info" });
-    label
 }

@@ -81,6 +81,8 @@ impl Driver {
             clock: config.clock_format.clone(),
             monitor: config.monitor.clone(),
             blank: config.blanking,
+            access: self.access,
+            assistants: self.assistants(),
             ..greetd::Seat::default()
         }
     }

@@ -2,9 +2,17 @@
 
 use std::fmt::Write;
 
+use ldm_protocol::client::Facts;
 use ldm_protocol::greetd::AuthMessageType::{self, Error, Info, Secret as Hidden, Visible};
+use ldm_protocol::greetd::ErrorType;
+use ldm_protocol::helper::SessionEntry;
+use ldm_protocol::{FailureKind, Secret};
 
+use super::login::MESSAGES;
 use super::*;
+
+#[path = "tests_beside.rs"]
+mod beside;
 
 const CREATE: &str = "create_session alice";
 const ANSWER: &str = "answer";
@@ -12,6 +20,8 @@ const ACK: &str = "ack";
 const CANCEL: &str = "cancel_session";
 const PREPARE: &str = "ldm_prepare";
 const SESSIONS: &str = "ldm_sessions";
+const FACTS: &str = "ldm_facts";
+const TYPED: Event = Event::Typed { empty: false };
 
 fn submit(text: &str) -> Event {
     Event::Submitted(Secret::new(text).unwrap())
@@ -43,6 +53,10 @@ fn seat() -> Event {
     })))
 }
 
+fn facts() -> Event {
+    Event::Answered(Response::LdmFacts(Box::default()))
+}
+
 fn sessions(ids: &[&str], preselected: Option<&str>, forced: Option<&str>) -> Event {
     let entry = |id: &&str| SessionEntry { id: (*id).to_owned(), name: id.to_uppercase(), comment: None };
     Event::Answered(Response::LdmSessions(Sessions {
@@ -63,6 +77,7 @@ fn word(action: &Action) -> String {
         Action::Send(Request::LdmHello { .. }) => "ldm_hello".to_owned(),
         Action::Send(Request::LdmPrepare) => PREPARE.to_owned(),
         Action::Send(Request::LdmSessions) => SESSIONS.to_owned(),
+        Action::Send(Request::LdmFacts) => FACTS.to_owned(),
         Action::Send(other) => format!("{other:?}"),
         Action::Quit => "quit".to_owned(),
         Action::Fail(why) => format!("fail: {why}"),
@@ -79,6 +94,7 @@ fn screen(model: &Model) -> String {
         State::Sessions(choice) => {
             format!("sessions {} preselected {:?}", choice.entries.len(), choice.preselected)
         }
+        State::Failed(_) => "failed".to_owned(),
         State::Starting => "starting".to_owned(),
     };
     match model.notice() {
@@ -104,7 +120,7 @@ fn play<const N: usize>(model: &mut Model, steps: [(Event, &[&str], &str); N]) {
 
 fn greeted() -> Model {
     let mut model = Model::new(String::new(), None);
-    play(&mut model, [(Event::Opened, &["ldm_hello"], "name"), (seat(), &[], "name")]);
+    play(&mut model, [(Event::Opened, &["ldm_hello"], "name"), (seat(), &[FACTS], "name"), (facts(), &[], "name")]);
     model
 }
 
@@ -176,7 +192,7 @@ fn what_was_remembered_may_be_gone() {
             (failure(FailureKind::SessionGone), &[SESSIONS], "waiting !SessionGone"),
             (sessions(&["icewm"], None, None), &[], "sessions 1 preselected None !SessionGone"),
             (Event::Chosen(Some(0)), &["start [\"ldm-session\", \"icewm\"] []"], "starting"),
-            (failure(FailureKind::NoSession), &[], "name !NoSession"),
+            (failure(FailureKind::NoSession), &[], "failed !NoSession"),
         ],
     );
     // Forced by the administrator: nothing else can be chosen, and asking again by itself would never end.
@@ -184,7 +200,7 @@ fn what_was_remembered_may_be_gone() {
     model.update(submit("x"));
     model.update(success());
     model.update(sessions(&[], None, Some("gone")));
-    play(&mut model, [(failure(FailureKind::SessionGone), &[], "name !SessionGone")]);
+    play(&mut model, [(failure(FailureKind::SessionGone), &[], "failed !SessionGone")]);
 }
 
 #[test]
@@ -204,17 +220,21 @@ fn a_wrong_password_brings_the_same_question_again() {
 }
 
 #[test]
-fn a_failure_of_the_connection_goes_back_to_the_name_and_stays_readable() {
+fn a_failure_of_the_connection_is_a_screen_of_its_own_that_leads_on() {
     let mut model = asked();
     play(
         &mut model,
         [
             (submit("right"), &[ANSWER], "waiting"),
-            (failure(FailureKind::ConnectionLost), &[], "name !ConnectionLost"),
-            (Event::Typed, &[PREPARE], "name !ConnectionLost"),
-            (Event::Typed, &[], "name !ConnectionLost"),
+            (failure(FailureKind::ConnectionLost), &[], "failed !ConnectionLost"),
+            (Event::Retry, &[CREATE], "waiting"),
+            (failure(FailureKind::ServerUnreachable), &[], "failed !ServerUnreachable"),
+            (Event::Back, &[], "name"),
+            (TYPED, &[PREPARE], "name"),
+            (TYPED, &[], "name"),
+            // What cannot work is said while the name is still being typed, and nothing is taken from who types.
             (failure(FailureKind::ServerRefused), &[], "name !ServerRefused"),
-            (Event::Typed, &[], "name !ServerRefused"),
+            (TYPED, &[], "name !ServerRefused"),
             (submit("alice"), &[CREATE], "waiting"),
         ],
     );
@@ -228,15 +248,16 @@ fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
         &mut model,
         [
             (Event::Opened, &["ldm_hello"], "name"),
-            (Event::Typed, &[], "name"),
+            (TYPED, &[], "name"),
             (seat(), &[PREPARE], "name"),
-            (Event::Typed, &[], "name"),
+            (TYPED, &[], "name"),
+            (success(), &[FACTS], "name"),
+            (facts(), &[], "name"),
             (submit("alice"), &[CREATE], "waiting"),
-            (success(), &[], "waiting"),
             (says(Hidden, "Password: "), &[], "secret Password: "),
-            (Event::Typed, &[], "secret Password: "),
+            (TYPED, &[], "secret Password: "),
             (Event::Back, &[CANCEL], "name"),
-            (Event::Typed, &[PREPARE], "name"),
+            (TYPED, &[PREPARE], "name"),
         ],
     );
     let mut model = Model::new(String::new(), None);
@@ -245,7 +266,7 @@ fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
         [
             (Event::Opened, &["ldm_hello"], "name"),
             (foreign(ErrorType::Error, "unknown variant"), &[], "name"),
-            (Event::Typed, &[], "name"),
+            (TYPED, &[], "name"),
         ],
     );
 }

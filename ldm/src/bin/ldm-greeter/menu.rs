@@ -1,0 +1,236 @@
+//! A button in the bar at the bottom, and the list that it opens.
+//!
+//! A list is a column of buttons in a popover: arrow keys and Tab go through it, a letter to the next one that begins with it,
+//! Escape closes it and gives the keyboard back to what had it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use gtk4::glib::{self, clone};
+use gtk4::prelude::*;
+
+use crate::icons::Icon;
+use crate::window::{Missing, get, set};
+
+const ITEM: &str = include_str!("item.ui");
+
+/// One of the buttons in a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// What it is called.
+    pub(crate) name: String,
+    /// What else there is to say of it; empty: nothing.
+    pub(crate) detail: String,
+    /// One of several of which one is in use: whether it is this one.
+    pub(crate) checked: Option<bool>,
+}
+
+/// A button with what it opens.
+pub(crate) struct Menu {
+    button: gtk4::Button,
+    label: gtk4::Label,
+    /// The button's name for assistive programs.
+    spoken: gtk4::Label,
+    popover: gtk4::Popover,
+    area: gtk4::ScrolledWindow,
+    list: gtk4::Box,
+    items: RefCell<Vec<Item>>,
+    chosen: RefCell<Rc<dyn Fn(usize)>>,
+    /// Whether there is anything to open.
+    useful: Cell<bool>,
+}
+
+impl Menu {
+    /// Takes over the button `{name}-menu` and the popover `{name}-list`; `opened` is called before it opens, `closed` afterwards.
+    pub(crate) fn new(
+        ui: &gtk4::Builder,
+        name: &str,
+        icon: Icon,
+        opened: impl Fn() + 'static,
+        closed: impl Fn() + 'static,
+    ) -> Result<Rc<Self>, Missing> {
+        let button = format!("{name}-menu");
+        let this = Rc::new(Self {
+            button: get(ui, &button)?,
+            label: get(ui, &format!("{button}-label"))?,
+            spoken: get(ui, &format!("{button}-spoken"))?,
+            popover: get(ui, &format!("{name}-list"))?,
+            area: gtk4::ScrolledWindow::builder()
+                .hscrollbar_policy(gtk4::PolicyType::Never)
+                .overlay_scrolling(false)
+                .propagate_natural_height(true)
+                .propagate_natural_width(true)
+                .focusable(false)
+                .build(),
+            list: gtk4::Box::builder().orientation(gtk4::Orientation::Vertical).css_classes(["list"]).build(),
+            items: RefCell::new(Vec::new()),
+            chosen: RefCell::new(Rc::new(|_| {})),
+            useful: Cell::new(false),
+        });
+        dress(ui, &button, icon)?;
+        this.area.set_child(Some(&this.list));
+        this.popover.set_child(Some(&this.area));
+        this.popover.set_parent(&this.button);
+        this.button.connect_clicked(clone!(
+            #[weak]
+            this,
+            move |_| {
+                opened();
+                this.open();
+            }
+        ));
+        this.popover.connect_closed(clone!(
+            #[weak]
+            this,
+            move |_| {
+                this.button.remove_css_class("open");
+                closed();
+            }
+        ));
+        Ok(this)
+    }
+
+    /// For content of one's own: switches, say. [`Menu::fill`] would replace it.
+    #[allow(dead_code)] // used by who has such content
+    pub(crate) fn list(&self) -> &gtk4::Box {
+        &self.list
+    }
+
+    /// What opens, to listen to its keys.
+    pub(crate) fn popover(&self) -> &gtk4::Popover {
+        &self.popover
+    }
+
+    /// The button, to be measured or given the keyboard.
+    pub(crate) fn button(&self) -> &gtk4::Button {
+        &self.button
+    }
+
+    /// What the button is for, and what is in use (empty: nothing to say), which stands on the button instead.
+    pub(crate) fn set_label(&self, purpose: &str, in_use: &str) {
+        set(&self.label, if in_use.is_empty() { purpose } else { in_use });
+        self.button.set_tooltip_text(Some(purpose));
+        let name = if in_use.is_empty() { purpose.to_owned() } else { format!("{purpose}: {in_use}") };
+        set(&self.spoken, &name);
+    }
+
+    /// Shows the button or not. What is hidden cannot be open.
+    pub(crate) fn set_useful(&self, useful: bool) {
+        self.useful.set(useful);
+        self.button.set_visible(useful);
+        if !useful {
+            self.close();
+        }
+    }
+
+    /// Whether the button's text is shown beside its picture.
+    pub(crate) fn set_wide(&self, wide: bool) {
+        self.label.set_visible(wide);
+    }
+
+    /// The list is no higher than this.
+    pub(crate) fn set_room(&self, height: i32) {
+        self.area.set_max_content_height(height.max(80));
+    }
+
+    /// Whether the list is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.popover.is_visible()
+    }
+
+    /// Closes the list.
+    pub(crate) fn close(&self) {
+        self.popover.popdown();
+    }
+
+    /// Opens the list, at what is in use.
+    pub(crate) fn open(&self) {
+        if !self.useful.get() {
+            return;
+        }
+        self.button.add_css_class("open");
+        self.popover.popup();
+        let checked = self.items.borrow().iter().position(|item| item.checked == Some(true));
+        match checked.and_then(|place| self.buttons().into_iter().nth(place)) {
+            Some(button) => button.grab_focus(),
+            None => self.list.child_focus(gtk4::DirectionType::TabForward),
+        };
+    }
+
+    /// Puts these into the list; `chosen` is told the place of the one that the user takes. What is the same stays as it is.
+    pub(crate) fn fill(self: &Rc<Self>, items: Vec<Item>, chosen: impl Fn(usize) + 'static) {
+        self.chosen.replace(Rc::new(chosen));
+        if *self.items.borrow() == items {
+            return;
+        }
+        let focused = self.buttons().iter().position(gtk4::prelude::WidgetExt::has_focus);
+        while let Some(child) = self.list.first_child() {
+            self.list.remove(&child);
+        }
+        for (place, item) in items.iter().enumerate() {
+            let Some(button) = row(item) else { continue };
+            button.connect_clicked(clone!(
+                #[weak(rename_to = this)]
+                self,
+                move |_| {
+                    this.close();
+                    let chosen = Rc::clone(&this.chosen.borrow());
+                    chosen(place);
+                }
+            ));
+            self.list.append(&button);
+        }
+        self.items.replace(items);
+        if self.is_open() {
+            // It has another size now, which nobody else gives it.
+            self.popover.present();
+        }
+        if let Some(button) = focused.and_then(|place| self.buttons().into_iter().nth(place)) {
+            button.grab_focus();
+        }
+    }
+
+    /// Gives the keyboard to the next button, after the one that has it and around, whose name begins with `letter`.
+    pub(crate) fn select_by(&self, letter: char) {
+        let buttons = self.buttons();
+        let after = buttons.iter().position(gtk4::prelude::WidgetExt::has_focus).map_or(0, |place| place + 1);
+        let items = self.items.borrow();
+        let begins = |item: &Item| item.name.chars().next().and_then(|c| c.to_lowercase().next()) == Some(letter);
+        let all = items.iter().zip(&buttons).cycle().skip(after).take(items.len());
+        if let Some((_, button)) = all.into_iter().find(|(item, _)| begins(item)) {
+            button.grab_focus();
+        }
+    }
+
+    fn buttons(&self) -> Vec<gtk4::Button> {
+        self.list
+            .observe_children()
+            .iter::<glib::Object>()
+            .flatten()
+            .filter_map(|child| child.downcast().ok())
+            .collect()
+    }
+}
+
+/// Puts a picture before what the button of this name has.
+pub(crate) fn dress(ui: &gtk4::Builder, button: &str, icon: Icon) -> Result<(), Missing> {
+    let content: gtk4::Box = get(ui, &format!("{button}-content"))?;
+    content.prepend(&icon.widget());
+    Ok(())
+}
+
+/// Each from its own copy of `item.ui`: there its labels become its accessible name and description.
+fn row(item: &Item) -> Option<gtk4::Button> {
+    let ui = gtk4::Builder::from_string(ITEM);
+    let kind = match item.checked {
+        None => "plain",
+        Some(false) => "free",
+        Some(true) => "checked",
+    };
+    for (part, text) in [("name", &item.name), ("comment", &item.detail)] {
+        let label: gtk4::Label = ui.object(format!("{kind}-{part}"))?;
+        label.set_text(text);
+        label.set_visible(!text.is_empty());
+    }
+    ui.object(kind)
+}

@@ -1,0 +1,357 @@
+//! Scenarios of what is beside the login.
+
+use ldm_protocol::client::{Elsewhere, Load, MenuItem, Power, Server};
+
+use super::*;
+
+fn answered(response: Response) -> Event {
+    Event::Answered(response)
+}
+
+/// What a daemon answers that does not know the request.
+fn not_offered() -> Event {
+    foreign(ErrorType::Error, "not offered")
+}
+
+/// At the name, with this seat, nothing open.
+fn at(seat: Seat) -> Model {
+    let mut model = Model::new(String::new(), None);
+    model.update(Event::Opened);
+    model.update(answered(Response::LdmSeat(Box::new(seat))));
+    if !matches!(model.state(), State::Waiting) {
+        model.update(facts());
+    }
+    model
+}
+
+fn words(actions: &[Action]) -> Vec<String> {
+    actions.iter().map(word).collect()
+}
+
+#[test]
+fn a_server_is_chosen_and_the_connection_prepared_again() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let mut model = at(Seat { server: "alpha".into(), servers: names.to_vec(), ..Seat::default() });
+    assert_eq!(model.servers().len(), 2);
+    play(
+        &mut model,
+        [
+            (TYPED, &[PREPARE], "name"),
+            (success(), &[], "name"),
+            (Event::ServersOpened, &["LdmServers"], "name"),
+            (Event::ServersOpened, &[], "name"),
+        ],
+    );
+    let beta = Server { name: "beta".into(), up: Some(true), load: Some(Load::Low) };
+    let other = Server { name: "not configured".into(), ..Server::default() };
+    let told = model.update(answered(Response::LdmServers { servers: vec![beta.clone(), other] }));
+    assert_eq!(words(&told), ["LdmServers"], "what was asked meanwhile comes next");
+    model.update(answered(Response::LdmServers { servers: vec![beta.clone()] }));
+    assert_eq!(model.servers(), [Server { name: "alpha".into(), ..Server::default() }, beta]);
+    play(
+        &mut model,
+        [
+            (Event::ServerChosen(Some("beta".into())), &["LdmServer { name: Some(\"beta\") }"], "name"),
+            (success(), &[], "name"),
+            (TYPED, &[PREPARE], "name"),
+        ],
+    );
+    assert_eq!((model.server(), model.seat().unwrap().server.as_str()), (Some("beta"), "beta"));
+}
+
+#[test]
+fn another_server_ends_the_attempt_and_waits_for_nobody() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let mut model = at(Seat { servers: names.to_vec(), ..Seat::default() });
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (Event::ServerChosen(None), &[CANCEL], "name"),
+            (not_offered(), &[], "name"),
+            (success(), &["LdmServer { name: None }"], "name"),
+            (not_offered(), &[], "name"),
+        ],
+    );
+    assert!(model.servers().is_empty(), "what is not offered is not shown any more");
+}
+
+#[test]
+fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
+    let remembered = |gone: Option<&str>| {
+        let Event::Answered(Response::LdmSessions(mut sessions)) = sessions(&["xfce", "mate"], Some("mate"), None)
+        else {
+            panic!()
+        };
+        sessions.remembered = gone.is_none();
+        sessions.gone = gone.map(str::to_owned);
+        Event::Answered(Response::LdmSessions(sessions))
+    };
+    let start = "start [\"ldm-session\", \"mate\"] []";
+    for (ask, event, sent, shown) in [
+        (false, remembered(None), &[start][..], "starting"),
+        (true, remembered(None), &[], "sessions 2 preselected Some(1)"),
+        (false, remembered(Some("kde")), &[], "sessions 2 preselected Some(1) !Gone(\"kde\")"),
+        (false, sessions(&["xfce", "mate"], Some("mate"), None), &[], "sessions 2 preselected Some(1)"),
+    ] {
+        let mut model = asked();
+        model.update(Event::AskForSession(ask));
+        model.update(submit("x"));
+        model.update(success());
+        assert_eq!(words(&model.update(event)), sent);
+        assert_eq!(screen(&model), shown);
+    }
+    // It has gone since: the list, and no second try by itself.
+    let mut model = asked();
+    model.update(submit("x"));
+    model.update(success());
+    model.update(remembered(None));
+    play(
+        &mut model,
+        [
+            (failure(FailureKind::SessionGone), &[SESSIONS], "waiting !SessionGone"),
+            (remembered(None), &[], "sessions 2 preselected Some(1) !SessionGone"),
+        ],
+    );
+}
+
+#[test]
+fn the_language_goes_to_the_session_if_the_user_chose_it_and_the_server_has_it() {
+    for (chosen, locales, env) in [
+        (Some("de"), &["fr_FR.UTF-8", "de_DE.UTF-8"][..], "[\"LANG=de_DE.UTF-8\"]"),
+        (Some("fr_FR.UTF-8"), &["fr_FR.UTF-8", "de_DE.UTF-8"], "[\"LANG=fr_FR.UTF-8\"]"),
+        (Some("de"), &["fr_FR.UTF-8"], "[]"),
+        (Some("de"), &[], "[]"),
+        (None, &["de_DE.UTF-8"], "[]"),
+    ] {
+        let mut model = asked();
+        if let Some(language) = chosen {
+            model.update(Event::LanguageChosen(language.to_owned()));
+        }
+        model.update(submit("x"));
+        model.update(success());
+        let languages = locales.iter().map(|&locale| locale.to_owned()).collect();
+        let offered = Sessions { languages, forced: Some("kiosk".into()), ..Sessions::default() };
+        let sent = words(&model.update(answered(Response::LdmSessions(offered))));
+        assert_eq!(sent, [format!("start [\"ldm-session\", \"kiosk\"] {env}")], "{chosen:?} {locales:?}");
+    }
+}
+
+#[test]
+fn a_guest_is_counted_down_for_unless_somebody_is_there() {
+    let seat = || Seat { guest: true, countdown: Some(2), ..Seat::default() };
+    let mut model = at(seat());
+    assert_eq!(model.counting(), Some(2));
+    play(&mut model, [(Event::Tick, &[], "name"), (Event::Tick, &["LdmGuest"], "waiting")]);
+    // Once: what has failed does not begin by itself again.
+    play(&mut model, [(failure(FailureKind::GuestRefused), &[], "failed !GuestRefused"), (Event::Back, &[], "name")]);
+    assert_eq!(model.counting(), None);
+
+    // Any key stops it, and an entry that is empty again begins it anew, from the top.
+    let mut model = at(seat());
+    play(&mut model, [(Event::Tick, &[], "name"), (Event::Touched, &[], "name"), (Event::Tick, &[], "name")]);
+    assert_eq!(model.counting(), None);
+    model.update(TYPED);
+    model.update(Event::Typed { empty: true });
+    assert_eq!(model.counting(), Some(2));
+    // Escape ends it for good.
+    model.update(Event::Back);
+    model.update(Event::Typed { empty: true });
+    assert_eq!(model.counting(), None);
+
+    // Nothing to wait for; and a guest who was refused is not tried again.
+    assert_eq!(screen(&at(Seat { countdown: Some(0), ..seat() })), "waiting");
+    let refused = Some(Failure::new(FailureKind::GuestRefused));
+    assert_eq!(screen(&at(Seat { countdown: Some(0), failure: refused, ..seat() })), "name !GuestRefused");
+    // Help is not read against the clock.
+    let mut model = at(seat());
+    play(&mut model, [(Event::Help, &[FACTS], "name"), (facts(), &[], "name"), (Event::Tick, &[], "name")]);
+    assert_eq!(model.counting(), Some(2));
+}
+
+#[test]
+fn a_guest_needs_nobody_to_choose() {
+    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] []")];
+    for (preselected, want) in [(Some("mate"), start("mate")), (None, start("default"))] {
+        let mut model = at(Seat { guest: true, ..Seat::default() });
+        play(&mut model, [(Event::Guest, &["LdmGuest"], "waiting"), (success(), &[SESSIONS], "waiting")]);
+        assert!(model.is_guest());
+        assert_eq!(words(&model.update(sessions(&["xfce", "mate"], preselected, None))), want);
+    }
+    let mut model = at(Seat { guest: true, ..Seat::default() });
+    play(
+        &mut model,
+        [
+            (Event::Guest, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::ServerSilent), &[], "failed !ServerSilent"),
+            (Event::Retry, &["LdmGuest"], "waiting"),
+        ],
+    );
+}
+
+#[test]
+fn power_is_confirmed_where_somebody_would_lose_something() {
+    let mut model = at(Seat { power: vec![Power::Reboot], ..Seat::default() });
+    let ask = "LdmPower { action: Reboot, confirmed: false }";
+    let confirm = || answered(Response::LdmConfirm { users: vec!["ann\u{1b}[31m".into()] });
+    play(&mut model, [(Event::Power(Power::Reboot), &[ask], "name"), (confirm(), &[], "name")]);
+    assert_eq!(model.question(), Some(&Question::Power(Power::Reboot, vec!["ann".into()])));
+    play(&mut model, [(Event::Back, &[], "name")]);
+    assert_eq!(model.question(), None);
+    play(
+        &mut model,
+        [
+            (Event::Power(Power::Reboot), &[ask], "name"),
+            (confirm(), &[], "name"),
+            (Event::Confirmed, &["LdmPower { action: Reboot, confirmed: true }"], "name"),
+            (failure(FailureKind::PowerFailed), &[], "name !PowerFailed"),
+            (Event::Confirmed, &[], "name !PowerFailed"),
+            // A server that does not answer keeps no computer on.
+            (submit("alice"), &[CREATE], "waiting"),
+            (Event::Power(Power::Reboot), &[CANCEL], "name"),
+            (failure(FailureKind::ConnectionLost), &[], "name"),
+            (success(), &[ask], "name"),
+            (not_offered(), &[], "name"),
+        ],
+    );
+    assert!(model.power().is_empty());
+}
+
+#[test]
+fn sessions_elsewhere_are_asked_about_first() {
+    let elsewhere = || {
+        answered(Response::LdmSessions(Sessions {
+            forced: Some("kiosk".into()),
+            elsewhere: vec![Elsewhere { client: "tc7".into(), since: 7 }],
+            ..Sessions::default()
+        }))
+    };
+    let begun = || {
+        let mut model = asked();
+        model.update(submit("x"));
+        play(&mut model, [(success(), &[SESSIONS], "waiting"), (elsewhere(), &[], "waiting")]);
+        assert!(matches!(model.question(), Some(Question::Elsewhere(others)) if others[0].client == "tc7"));
+        model
+    };
+    let mut model = begun();
+    play(
+        &mut model,
+        [
+            (Event::Confirmed, &["LdmEndOthers"], "waiting"),
+            (Event::Confirmed, &[], "waiting"),
+            (success(), &["start [\"ldm-session\", \"kiosk\"] []"], "starting"),
+        ],
+    );
+    let mut model = begun();
+    play(&mut model, [(Event::Back, &[CANCEL], "name")]);
+    assert_eq!(model.question(), None);
+    let mut model = begun();
+    play(&mut model, [(Event::Confirmed, &["LdmEndOthers"], "waiting"), (Event::Back, &[CANCEL], "name")]);
+    // It was agreed to, but the attempt is gone: nothing starts.
+    play(&mut model, [(success(), &[], "name"), (success(), &[], "name")]);
+    let mut model = begun();
+    play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
+    assert_eq!(model.question(), None);
+}
+
+#[test]
+fn what_was_typed_is_dropped_when_nobody_is_there() {
+    let mut model = at(Seat { username: Some("pupil".into()), ..Seat::default() });
+    assert_eq!((model.username(), model.refills()), ("pupil", 1));
+    // Nothing was typed, so nothing is said.
+    play(&mut model, [(Event::Idle, &[], "name")]);
+    model.update(TYPED);
+    model.update(success());
+    play(&mut model, [(Event::Idle, &[], "name !Idle")]);
+    assert_eq!((model.username(), model.refills()), ("pupil", 2));
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            // The server may take its time.
+            (Event::Idle, &[], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Idle, &[CANCEL], "name !Idle"),
+        ],
+    );
+    assert_eq!(model.username(), "pupil");
+    let mut model = asked();
+    model.update(submit("x"));
+    model.update(success());
+    model.update(sessions(&["a", "b"], None, None));
+    play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
+}
+
+#[test]
+fn a_name_that_is_known_does_not_replace_what_is_typed() {
+    let mut model = Model::new(String::new(), None);
+    model.update(Event::Opened);
+    model.update(TYPED);
+    let seat = Seat { username: Some("pupil".into()), countdown: Some(5), ..Seat::default() };
+    model.update(answered(Response::LdmSeat(Box::new(seat))));
+    assert_eq!((model.refills(), model.counting()), (0, None));
+}
+
+#[test]
+fn help_is_there_in_every_state_and_waits_for_the_login() {
+    let mut model = greeted();
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (Event::Help, &[], "waiting"),
+            (says(Hidden, "Password: "), &[FACTS], "secret Password: "),
+        ],
+    );
+    assert!(model.helps());
+    let known = Facts { version: "9".into(), ..Facts::default() };
+    model.update(answered(Response::LdmFacts(Box::new(known))));
+    assert_eq!(model.facts().map(|facts| facts.version.as_str()), Some("9"));
+    // Escape closes the help and nothing else.
+    play(&mut model, [(Event::Back, &[], "secret Password: ")]);
+    assert!(!model.helps());
+    play(
+        &mut model,
+        [
+            (Event::SoundTest, &["LdmSoundTest"], "secret Password: "),
+            (not_offered(), &[FACTS], "secret Password: "),
+            (not_offered(), &[], "secret Password: "),
+        ],
+    );
+    assert!(!model.offers_sound_test());
+    // A plain greetd is asked nothing.
+    let mut model = Model::new(String::new(), None);
+    model.update(Event::Opened);
+    model.update(not_offered());
+    play(
+        &mut model,
+        [(Event::Help, &[], "name"), (Event::SoundTest, &[], "name"), (Event::Power(Power::Reboot), &[], "name")],
+    );
+}
+
+#[test]
+fn the_administrators_commands_may_fail() {
+    let item = MenuItem { number: 3, name: "Browser".into() };
+    let mut model = at(Seat { menu: vec![item], ..Seat::default() });
+    play(
+        &mut model,
+        [
+            (Event::Menu(3), &["LdmMenu { number: 3 }"], "name"),
+            (failure(FailureKind::CommandFailed), &[], "name !CommandFailed"),
+            (Event::Menu(3), &["LdmMenu { number: 3 }"], "name !CommandFailed"),
+            (not_offered(), &[], "name !CommandFailed"),
+        ],
+    );
+    assert!(model.seat().unwrap().menu.is_empty());
+    assert_eq!(model.last_failure().map(|failure| failure.kind), Some(FailureKind::CommandFailed));
+}
+
+#[test]
+fn of_layouts_and_switches_the_last_one_counts() {
+    let mut model = asked();
+    model.update(submit("slow"));
+    for group in [1, 2, 3] {
+        assert_eq!(words(&model.update(Event::LayoutChanged(group))), Vec::<String>::new());
+    }
+    assert_eq!(words(&model.update(says(Hidden, "Code:"))), ["LdmLayout { group: 3 }"]);
+}

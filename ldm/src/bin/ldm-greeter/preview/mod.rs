@@ -1,0 +1,347 @@
+//! `--preview`: a theme with made-up data, in a window or as pictures, and what is wrong with how it looks.
+//!
+//! There is no daemon and no link: [`fake`] answers. The window, the model and the theme are the greeter's own.
+
+mod check;
+mod contrast;
+mod fake;
+mod inspect;
+mod scenarios;
+mod shot;
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gtk4::{gdk, gio, glib, prelude::*};
+
+use self::fake::Fake;
+use self::scenarios::{Act, Scenario};
+use crate::model::{Action, Event, Model};
+use crate::screens::Screens;
+use crate::theme::{self, Look};
+use crate::window::Window;
+use crate::{i18n, monitors};
+
+/// Several files of a theme change at once when an editor saves them.
+const RELOAD: Duration = Duration::from_millis(150);
+
+/// What the command line says of previews.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Preview {
+    /// Show a theme (a name or a folder) with made-up data; no daemon is needed
+    #[arg(long, value_name = "THEME")]
+    preview: Option<String>,
+    /// What to show: a scenario's name, "main", "all", or "list" for their names
+    #[arg(long, value_name = "NAME", requires = "preview")]
+    scenario: Vec<String>,
+    /// The language of the preview, such as "de"
+    #[arg(long, value_name = "LANGUAGE", requires = "preview")]
+    language: Option<String>,
+    /// The size of the screen to show it on
+    #[arg(long, value_name = "WxH", value_parser = size, default_value = "1024x768")]
+    size: (i32, i32),
+    /// Write a picture (PNG) and end; of several scenarios, into this folder
+    #[arg(long, value_name = "FILE", requires = "preview")]
+    screenshot: Option<PathBuf>,
+    /// Say what is cut off or outside of the screen, and fail if anything is
+    #[arg(long, requires = "preview")]
+    check: bool,
+    /// Print every text that is seen
+    #[arg(long, requires = "preview", hide = true)]
+    texts: bool,
+    /// Print the names of all widgets
+    #[arg(long, requires = "preview", hide = true)]
+    names: bool,
+    /// Say what is wrong with the theme in this folder, and fail if anything is
+    #[arg(long, value_name = "DIR", conflicts_with = "preview")]
+    check_theme: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<(i32, i32), String> {
+    let wrong = || "expected WIDTHxHEIGHT, such as 1024x768".to_owned();
+    let (width, height) = text.split_once('x').ok_or_else(wrong)?;
+    let number = |text: &str| text.parse().ok().filter(|length| (100..=16_384).contains(length));
+    number(width).zip(number(height)).ok_or_else(wrong)
+}
+
+impl Preview {
+    /// Whether this is a preview or a check and not a login.
+    pub(crate) fn wanted(&self) -> bool {
+        self.preview.is_some() || self.check_theme.is_some()
+    }
+
+    /// Shows or checks.
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        if self.scenario.iter().any(|name| name == "list") {
+            let names: Vec<_> = scenarios::all().into_iter().map(|scenario| scenario.name).collect();
+            out(&names.join("\n"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(folder) = &self.check_theme {
+            return check::run(folder);
+        }
+        gtk4::init()?;
+        i18n::init();
+        if let Some(language) = &self.language {
+            anyhow::ensure!(i18n::switch(language), "there is no catalogue for {language}");
+        }
+        let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
+        monitors::pretend(self.size);
+        let chosen = self.chosen()?;
+        if self.screenshot.is_some() || self.check || self.texts || self.names {
+            self.batch(&display, chosen)
+        } else {
+            self.interactive(&display, chosen.into_iter().next().map(|scenario| scenario.name).unwrap_or_default());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+
+    fn chosen(&self) -> anyhow::Result<Vec<Scenario>> {
+        let mut wanted: Vec<&str> = self.scenario.iter().map(String::as_str).collect();
+        if wanted.is_empty() {
+            wanted.push("name");
+        }
+        let mut all = scenarios::all();
+        for name in &wanted {
+            anyhow::ensure!(
+                ["main", "all"].contains(name) || all.iter().any(|scenario| scenario.name == *name),
+                "there is no scenario {name}: see --scenario list"
+            );
+        }
+        let is = |name: &str| wanted.contains(&name);
+        all.retain(|scenario| is("all") || is("main") && scenario.main || is(&scenario.name));
+        Ok(all)
+    }
+
+    fn batch(&self, display: &gdk::Display, chosen: Vec<Scenario>) -> anyhow::Result<ExitCode> {
+        still();
+        let look = Rc::new(theme::apply(self.preview.as_deref(), display));
+        let several = chosen.len() > 1 || self.scenario.iter().any(|name| name == "main" || name == "all");
+        let mut names = BTreeSet::new();
+        let mut wrong = false;
+        for scenario in chosen {
+            let (name, long) = (scenario.name.clone(), scenario.long);
+            let stage = Stage::open(&look, scenario)?;
+            let window = stage.root()?;
+            if let Some(path) = &self.screenshot {
+                let path = if several { path.join(format!("{name}.png")) } else { path.clone() };
+                let picture = shot::take(&window, self.size.0, self.size.1);
+                let picture = picture.ok_or_else(|| anyhow::anyhow!("nothing was drawn"))?;
+                picture.save_to_png(&path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+            }
+            if self.check {
+                for line in
+                    stage.complaints().into_iter().chain(inspect::clipped(&window, self.size.0, self.size.1, long))
+                {
+                    wrong = true;
+                    out(&format!("{name}: {line}"));
+                }
+            }
+            if self.texts {
+                for (place, text) in inspect::words(&window) {
+                    let whose = if stage.0.data.contains(&text) { "data" } else { "own" };
+                    out(&format!("{name}\t{place}\t{whose}\t{text}"));
+                }
+            }
+            inspect::names(&window, &mut names);
+            stage.close();
+        }
+        if self.names {
+            out(&names.into_iter().collect::<Vec<_>>().join("\n"));
+        }
+        Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// A window that follows the theme's files, until Ctrl+Q or the end of the terminal's patience.
+    fn interactive(&self, display: &gdk::Display, name: String) {
+        let theme = self.preview.clone().unwrap_or_default();
+        let shown: Rc<RefCell<Option<(Rc<Look>, Stage)>>> = Rc::default();
+        let main = glib::MainLoop::new(None, false);
+        let show = {
+            let (display, shown, theme, main) = (display.clone(), Rc::clone(&shown), theme.clone(), main.clone());
+            move || {
+                if let Some((look, stage)) = shown.take() {
+                    stage.close();
+                    look.withdraw(&display);
+                }
+                let look = Rc::new(theme::apply(Some(&theme), &display));
+                let scenario = scenarios::all().into_iter().find(|scenario| scenario.name == name);
+                let Some(scenario) = scenario else { return };
+                match Stage::open(&look, scenario) {
+                    Ok(stage) => {
+                        if let Ok(window) = stage.root() {
+                            quits(&window, &main);
+                        }
+                        shown.replace(Some((look, stage)));
+                    }
+                    Err(error) => crate::say(&error.to_string()),
+                }
+            }
+        };
+        show();
+        let _monitor = theme::folder::Folder::find(&theme).ok().and_then(|folder| follow(folder.path(), show));
+        main.run();
+    }
+}
+
+/// Ctrl+Q ends a preview.
+fn quits(window: &gtk4::Window, main: &glib::MainLoop) {
+    let keys = gtk4::EventControllerKey::new();
+    keys.set_propagation_phase(gtk4::PropagationPhase::Capture);
+    let main = main.clone();
+    keys.connect_key_pressed(move |_, key, _, modifiers| {
+        if key.to_lower() == gdk::Key::q && modifiers.contains(gdk::ModifierType::CONTROL_MASK) {
+            main.quit();
+        }
+        glib::Propagation::Proceed
+    });
+    window.add_controller(keys);
+}
+
+/// Calls `changed` after the files of a folder have changed, as long as the monitor lives.
+fn follow(folder: &Path, changed: impl Fn() + 'static) -> Option<gio::FileMonitor> {
+    let file = gio::File::for_path(folder);
+    let monitor = file.monitor_directory(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE);
+    let monitor = monitor.inspect_err(|error| crate::say(&format!("changes are not seen: {error}"))).ok()?;
+    let changed = Rc::new(changed);
+    let waiting = Rc::new(RefCell::new(false));
+    monitor.connect_changed(move |_, _, _, _| {
+        if waiting.replace(true) {
+            return;
+        }
+        let (changed, waiting) = (Rc::clone(&changed), Rc::clone(&waiting));
+        glib::timeout_add_local_once(RELOAD, move || {
+            waiting.replace(false);
+            changed();
+            crate::say("the theme was read again");
+        });
+    });
+    Some(monitor)
+}
+
+/// Nothing moves in a picture.
+fn still() {
+    if let Some(settings) = gtk4::Settings::default() {
+        settings.set_gtk_enable_animations(false);
+        settings.set_gtk_cursor_blink(false);
+    }
+}
+
+fn out(text: &str) {
+    // A reader that is gone wants no more.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// The greeter with a made-up daemon.
+struct Stage(Rc<Inner>);
+
+struct Inner {
+    model: RefCell<Model>,
+    window: OnceCell<Rc<Window>>,
+    fake: RefCell<Fake>,
+    complaints: RefCell<Vec<String>>,
+    /// All that is not the greeter's own words.
+    data: String,
+}
+
+impl Stage {
+    /// Shows a scenario and waits until it is drawn.
+    fn open(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
+        let data = format!("{:?} {}", scenario.fake, fake::USER);
+        let inner = Rc::new(Inner {
+            model: RefCell::new(Model::new(String::new(), None)),
+            window: OnceCell::new(),
+            fake: RefCell::new(scenario.fake),
+            complaints: RefCell::default(),
+            data,
+        });
+        let sender = Rc::downgrade(&inner);
+        let send = move |event| {
+            if let Some(inner) = sender.upgrade() {
+                inner.step(event);
+            }
+        };
+        let window = Window::new(look, &Screens::untouched(), false, "", Rc::new(send))?;
+        let window = inner.window.get_or_init(|| window);
+        inner.step(Event::Opened);
+        window.present(look);
+        let this = Self(Rc::clone(&inner));
+        let root = this.root()?;
+        shot::settle(&root);
+        for act in scenario.acts {
+            this.act(&root, act);
+        }
+        Ok(this)
+    }
+
+    fn act(&self, root: &gtk4::Window, act: Act) {
+        match act {
+            Act::Event(event) => self.0.step(event),
+            Act::Press(name) => self.press(inspect::find(root, name), name),
+            Act::Open(name) => {
+                // What this client does not have is not offered.
+                if let Some(button) = inspect::find(root, name).filter(WidgetExt::is_mapped) {
+                    self.press(Some(button), name);
+                }
+            }
+            Act::PressIn(name, place) => {
+                let buttons = inspect::find(root, name).map(|list| inspect::buttons(&list)).unwrap_or_default();
+                self.press(buttons.into_iter().nth(place), name);
+            }
+        }
+        shot::settle(root);
+    }
+
+    fn press(&self, widget: Option<gtk4::Widget>, name: &str) {
+        match widget.filter(WidgetExt::is_mapped).and_then(|widget| widget.downcast::<gtk4::Button>().ok()) {
+            Some(button) => button.emit_clicked(),
+            None => self.0.complaints.borrow_mut().push(format!("there is no button #{name} to press")),
+        }
+    }
+
+    /// The window.
+    fn root(&self) -> anyhow::Result<gtk4::Window> {
+        let windows = gtk4::Window::list_toplevels().into_iter().filter_map(|w| w.downcast::<gtk4::Window>().ok());
+        let mut windows = windows.filter(|window| window.is_visible() && window.widget_name() == "greeter");
+        windows.next().ok_or_else(|| anyhow::anyhow!("there is no window"))
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        self.0.complaints.borrow().clone()
+    }
+
+    fn close(self) {
+        if let Ok(window) = self.root() {
+            for popover in inspect::popovers(window.upcast_ref()) {
+                popover.unparent();
+            }
+            window.destroy();
+        }
+    }
+}
+
+impl Inner {
+    fn step(&self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let actions = self.model.borrow_mut().update(event);
+            for action in actions {
+                match action {
+                    Action::Send(request) => {
+                        events.extend(self.fake.borrow_mut().answer(&request).map(Event::Answered));
+                    }
+                    Action::Fail(reason) => self.complaints.borrow_mut().push(reason.to_owned()),
+                    Action::Quit | Action::Restart => {}
+                }
+            }
+        }
+        if let Some(window) = self.window.get() {
+            window.show(&self.model.borrow());
+        }
+    }
+}

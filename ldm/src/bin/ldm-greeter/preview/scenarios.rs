@@ -1,0 +1,170 @@
+//! What the greeter can look like: each scenario is a daemon's data and what a user does.
+
+use ldm_protocol::client::Access;
+use ldm_protocol::{Failure, FailureKind, Secret};
+
+use super::fake::{self, Fake};
+use crate::model::Event;
+
+/// Something to do to the greeter.
+#[derive(Debug)]
+pub(crate) enum Act {
+    /// What the user or the time does.
+    Event(Event),
+    /// Press the button of this name.
+    Press(&'static str),
+    /// Press the button of this name, if the client has what it is for.
+    Open(&'static str),
+    /// Press a button in the list of this name, by its place.
+    PressIn(&'static str, usize),
+}
+
+/// One look of the greeter.
+pub(crate) struct Scenario {
+    /// As given to `--scenario`.
+    pub(crate) name: String,
+    /// The daemon.
+    pub(crate) fake: Fake,
+    /// What is done, in order.
+    pub(crate) acts: Vec<Act>,
+    /// One of those that show every part of the greeter once; the others are more of the same kind.
+    pub(crate) main: bool,
+    /// The data are longer than what there is room for, and may be cut off.
+    pub(crate) long: bool,
+}
+
+/// The failures of which each looks, or offers, something else.
+const FAMILIES: [FailureKind; 10] = [
+    FailureKind::ServerUnknown,
+    FailureKind::ServerUnreachable,
+    FailureKind::HostKeyChanged,
+    FailureKind::NoMethod,
+    FailureKind::PasswordExpired,
+    FailureKind::SessionTooShort,
+    FailureKind::LinkLost,
+    FailureKind::NotAllowed,
+    FailureKind::PowerFailed,
+    FailureKind::Internal,
+];
+
+/// All of them, in the order of a login.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = vec![
+        main("name", Fake::new(), vec![]),
+        main("prompt", Fake::new().with_choices(), vec![name()]),
+        main("code", said([fake::question(false, "Verification code: ")]), vec![name()]),
+        main("waiting", said([]), vec![name()]),
+        main(
+            "denied",
+            said([fake::question(true, "Password: "), fake::failure(FailureKind::Denied)]),
+            vec![name(), word()],
+        ),
+        main("password-change", password_change(), vec![name(), word()]),
+        main("sessions", Fake::new().with_choices(), vec![name(), word()]),
+        main("starting", Fake::new(), vec![name(), word(), Act::Event(Event::Chosen(Some(0)))]),
+        main("guest", guest(None), vec![]),
+        main("countdown", guest(Some(30)), vec![]),
+        main("question-power", busy(), vec![Act::Press("power-menu"), Act::PressIn("power-list", 1)]),
+        main("question-elsewhere", elsewhere(), vec![name(), word()]),
+        main("help", Fake::new(), vec![Act::Press("help-button")]),
+    ];
+    all.extend(FailureKind::ALL.iter().map(|&kind| {
+        let name = failure_name(&Failure::new(kind));
+        let main = FAMILIES.contains(&kind);
+        Scenario { name, fake: at_start(kind), acts: Vec::new(), main, long: false }
+    }));
+    let menus = [
+        ("menu-server", "server-menu"),
+        ("menu-session", "session-menu"),
+        ("menu-language", "language-menu"),
+        ("menu-layout", "layout-menu"),
+        ("menu-access", "access-menu"),
+        ("menu-admin", "admin-menu"),
+        ("menu-power", "power-menu"),
+    ];
+    all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Open(button)])));
+    all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
+    all.push(main("large-text", switched(Access { large_text: true, ..Access::default() }), vec![name()]));
+    all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
+    all
+}
+
+/// `failure-` and the kind, as the administrator's guide lists it.
+fn failure_name(failure: &Failure) -> String {
+    let kind = serde_json::to_value(failure.kind).ok();
+    let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("unknown");
+    format!("failure-{}", kind.replace('_', "-"))
+}
+
+fn main(name: &str, fake: Fake, acts: Vec<Act>) -> Scenario {
+    Scenario { name: name.to_owned(), fake, acts, main: true, long: false }
+}
+
+/// The user types a name.
+fn name() -> Act {
+    typed(fake::USER)
+}
+
+/// The user types a password.
+fn word() -> Act {
+    typed("not a real password")
+}
+
+fn typed(text: &str) -> Act {
+    Act::Event(Secret::new(text).map_or(Event::TooLong, Event::Submitted))
+}
+
+fn said<const N: usize>(said: [ldm_protocol::greetd::Response; N]) -> Fake {
+    Fake { said: said.into(), ..Fake::new() }
+}
+
+fn password_change() -> Fake {
+    said([
+        fake::question(true, "Password: "),
+        fake::message(true, "You are required to change your password immediately (password expired)."),
+        fake::message(false, "Changing password for alex.example."),
+        fake::question(true, "New password: "),
+    ])
+}
+
+fn guest(countdown: Option<u32>) -> Fake {
+    let mut fake = Fake::new();
+    fake.seat.guest = true;
+    fake.seat.countdown = countdown;
+    fake
+}
+
+fn busy() -> Fake {
+    Fake { users: vec!["robin".to_owned(), "kim".to_owned()], ..Fake::new() }
+}
+
+fn elsewhere() -> Fake {
+    let mut fake = Fake::new();
+    fake.sessions.elsewhere = vec![fake::elsewhere()];
+    fake
+}
+
+fn at_start(kind: FailureKind) -> Fake {
+    let mut fake = Fake::new().with_choices();
+    fake.seat.failure = Some(fake::failed(kind));
+    fake
+}
+
+fn switched(access: Access) -> Fake {
+    let mut fake = Fake::new().with_choices();
+    fake.seat.access = access;
+    fake
+}
+
+/// What a server may say at most, and more than fits.
+fn long() -> Fake {
+    let mut fake = said([
+        fake::message(false, &"This is a notice of the house. ".repeat(20)),
+        fake::message(true, &"unbreakable".repeat(20)),
+        fake::question(true, "A question that goes on for longer than anybody would like to read it, and then some: "),
+    ])
+    .with_choices();
+    fake.seat.hostname = "a-host-name-that-is-as-long-as-host-names-can-be-sixty-three-let".to_owned();
+    fake.seat.server = "a-server-with-a-long-name.in-a-department.of-a-university.example".to_owned();
+    fake
+}

@@ -1,0 +1,117 @@
+//! What is on the screen, as pixels: the window and the menus that are open over it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use gtk4::glib::ControlFlow;
+use gtk4::graphene::{Point, Rect};
+use gtk4::{gdk, glib, gsk, prelude::*};
+
+/// Frames after which everything that a change leads to has its place.
+const FRAMES: u32 = 4;
+
+/// Lets GTK lay out and draw what has changed.
+pub(crate) fn settle(window: &gtk4::Window) {
+    let context = glib::MainContext::default();
+    let left = Rc::new(Cell::new(FRAMES));
+    let count = Rc::clone(&left);
+    window.add_tick_callback(move |_, _| {
+        count.set(count.get().saturating_sub(1));
+        if count.get() == 0 { ControlFlow::Break } else { ControlFlow::Continue }
+    });
+    window.queue_draw();
+    while left.get() > 0 {
+        context.iteration(true);
+    }
+    while context.pending() {
+        context.iteration(false);
+    }
+}
+
+/// The window and what is open over it, each with its place in the picture.
+pub(crate) fn layers(window: &gtk4::Window) -> Vec<(gtk4::Widget, f32, f32)> {
+    let mut layers = vec![(window.clone().upcast::<gtk4::Widget>(), 0.0, 0.0)];
+    let (left, top) = offset(window.upcast_ref());
+    let mut waiting = vec![window.clone().upcast::<gtk4::Widget>()];
+    while let Some(widget) = waiting.pop() {
+        let mut child = widget.first_child();
+        while let Some(one) = child {
+            child = one.next_sibling();
+            if let Some(popup) = one.downcast_ref::<gtk4::Popover>().filter(|popover| popover.is_mapped()) {
+                let surface = popup.surface().and_downcast::<gdk::Popup>();
+                let at = surface.map_or((0, 0), |surface| (surface.position_x(), surface.position_y()));
+                let (x, y) = offset(&one);
+                layers.push((one.clone(), pixels(at.0) + x - left, pixels(at.1) + y - top));
+            }
+            if one.is_mapped() {
+                waiting.push(one);
+            }
+        }
+    }
+    layers
+}
+
+/// The place of an open menu in the picture.
+pub(crate) fn place(window: &gtk4::Window, menu: &gtk4::Widget) -> Option<Rect> {
+    let (_, x, y) = layers(window).into_iter().find(|(layer, ..)| layer == menu)?;
+    Some(menu.compute_bounds(menu)?.offset_r(x, y))
+}
+
+#[allow(clippy::cast_possible_truncation)] // Screens are small.
+fn offset(widget: &gtk4::Widget) -> (f32, f32) {
+    let (x, y) = widget.native().map(|native| native.surface_transform()).unwrap_or_default();
+    (x as f32, y as f32)
+}
+
+#[allow(clippy::cast_precision_loss)] // Screens are small.
+fn pixels(length: i32) -> f32 {
+    length as f32
+}
+
+/// Draws it all, `width` × `height` from the window's corner.
+pub(crate) fn take(window: &gtk4::Window, width: i32, height: i32) -> Option<gdk::Texture> {
+    let snapshot = gtk4::Snapshot::new();
+    for (widget, x, y) in layers(window) {
+        snapshot.save();
+        snapshot.translate(&Point::new(x, y));
+        let paintable = gtk4::WidgetPaintable::new(Some(&widget));
+        paintable.snapshot(&snapshot, f64::from(paintable.intrinsic_width()), f64::from(paintable.intrinsic_height()));
+        snapshot.restore();
+    }
+    let node: gsk::RenderNode = snapshot.to_node()?;
+    let area = Rect::new(0.0, 0.0, pixels(width), pixels(height));
+    Some(window.renderer()?.render_texture(node, Some(&area)))
+}
+
+/// A picture's pixels.
+pub(crate) struct Pixels {
+    /// Across.
+    pub(crate) width: usize,
+    data: Vec<u8>,
+}
+
+impl Pixels {
+    /// The pixels of a texture.
+    pub(crate) fn of(texture: &gdk::Texture) -> Self {
+        let width = usize::try_from(texture.width()).unwrap_or_default();
+        let height = usize::try_from(texture.height()).unwrap_or_default();
+        let mut data = vec![0; width * height * 4];
+        if width > 0 && height > 0 {
+            texture.download(&mut data, width * 4);
+        }
+        Self { width, data }
+    }
+
+    /// Red, green and blue, from 0 to 1; `None` outside.
+    pub(crate) fn at(&self, x: usize, y: usize) -> Option<[f64; 3]> {
+        if x >= self.width {
+            return None;
+        }
+        let place = (y * self.width + x) * 4;
+        let &[a, b, c, d] = self.data.get(place..place + 4)?.first_chunk()?;
+        // GDK's default format is cairo's: one number for a pixel, alpha in its highest byte.
+        let number = u32::from_ne_bytes([a, b, c, d]);
+        let part = |shift: u32| f64::from(number >> shift & 0xff) / 255.0;
+        Some([part(16), part(8), part(0)])
+    }
+}

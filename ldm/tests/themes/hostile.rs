@@ -1,0 +1,132 @@
+//! A theme is data: it runs nothing, opens no connection and reads nothing outside of its folder; a broken one is replaced.
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A PNG of one white pixel.
+const PIXEL: &[u8] = &[
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0,
+    0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0xf8, 0x0f, 0x00, 0x01,
+    0x01, 0x01, 0x00, 0x1b, 0xb6, 0xee, 0x56, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+];
+
+/// A PNG's beginning that promises this many pixels.
+fn huge(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = PIXEL.get(..16).unwrap().to_vec();
+    bytes.extend(width.to_be_bytes());
+    bytes.extend(height.to_be_bytes());
+    bytes.extend(PIXEL.get(24..).unwrap());
+    bytes
+}
+
+/// The default look, and once more: the clock may have gone on between two pictures.
+fn is_default(screen: &Screen, theme: &str) -> (bool, String) {
+    let mut log = String::new();
+    for _ in 0..3 {
+        let (default, _) = screen.picture(&shipped("default"), &[]);
+        let (picture, said) = screen.picture(theme, &[]);
+        log = said;
+        if default == picture {
+            return (true, log);
+        }
+    }
+    (false, log)
+}
+
+#[test]
+fn a_hostile_theme_gets_the_default_look_and_one_line_in_the_log() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let web = format!("http://{}/x.png", listener.local_addr().unwrap());
+    let css = |what: &str| format!("\n#card {{ background-image: {what}; }}\n");
+    let outside = "is not the name of a file in the theme's folder";
+    for (name, style, want) in [
+        ("import", "@import \"/etc/passwd\";".to_owned(), format!("style.css:1: “/etc/passwd” {outside}")),
+        ("import up", "@import url(../../../etc/passwd);".to_owned(), "style.css:1: “../../../etc/passwd”".to_owned()),
+        ("file", css("url(file:///etc/passwd)"), "style.css:2: “file:///etc/passwd”".to_owned()),
+        ("web", css(&format!("url({web})")), format!("style.css:2: “{web}” {outside}")),
+        ("quoted web", css(&format!("URL( '{web}' )")), format!("style.css:2: “{web}” {outside}")),
+        ("import web", format!("@import '{web}';"), format!("style.css:1: “{web}” {outside}")),
+        ("resource", css("url(resource:///org/gtk/libgtk/x.png)"), format!("x.png” {outside}")),
+        ("data", css("url(data:image/png;base64,AAAA)"), outside.to_owned()),
+        ("escape", css(&format!("u\\72l({web})")), "style.css:2: a backslash".to_owned()),
+        ("escape inside", css("url(\"\\2e\\2e/x.png\")"), "style.css:2: a backslash".to_owned()),
+        ("icon", css("-gtk-icontheme('x')"), "style.css:2: an icon that is not of this theme".to_owned()),
+        ("missing", css("url(no.png)"), "style.css:2: there is no “no.png”".to_owned()),
+        ("broken", "\n#card { colour: red; }".to_owned(), "style.css:2: ".to_owned()),
+        ("not CSS", "}{ \u{1}".to_owned(), "style.css:1: ".to_owned()),
+        ("large", "/**/".repeat(100_000), "style.css: larger than 256 KiB".to_owned()),
+    ] {
+        let dir = folder(&[("theme.ini", b"[Theme]\n"), ("style.css", style.as_bytes())]);
+        let (same, log) = is_default(&screen, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(lines.len() == 1 && log.contains(&want), "{name}: {log}");
+    }
+    assert!(listener.accept().is_err(), "the greeter opened a connection");
+}
+
+#[test]
+fn a_hostile_manifest_or_picture_gets_the_default_look_and_one_line_in_the_log() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    for (name, ini, picture, want) in [
+        ("broken ini", "[Theme]\nbackground", PIXEL.to_vec(), "theme.ini:2: expected"),
+        ("program", "exec = /bin/sh", PIXEL.to_vec(), "theme.ini:1: unknown key “exec”"),
+        ("outside", "background = /etc/passwd", PIXEL.to_vec(), "theme.ini:1: “/etc/passwd” is not the name"),
+        ("scheme", "background = http:x", PIXEL.to_vec(), "theme.ini:1: “http:x” is not the name"),
+        ("huge", "background = p.png", huge(60_000, 60_000), "p.png: 60000×60000 pixels are too many"),
+        ("no picture", "background = p.png", b"#!/bin/sh\n".to_vec(), "p.png: neither PNG, JPEG nor SVG"),
+        ("empty", "logo = p.png", Vec::new(), "p.png: neither PNG, JPEG nor SVG"),
+        // What begins well is found out when it is decoded: that picture alone is replaced.
+        ("cut", "background = p.png", huge(100, 100), "p.png: "),
+        ("missing", "background = q.png", Vec::new(), "theme.ini:1: there is no “q.png”"),
+    ] {
+        let dir = folder(&[("theme.ini", ini.as_bytes()), ("p.png", &picture)]);
+        let (same, log) = is_default(&screen, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(lines.len() == 1 && log.contains(want), "{name}: {log}");
+    }
+}
+
+#[test]
+fn links_out_of_the_folder_and_special_files_are_not_opened() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let secret = folder(&[("secret.png", PIXEL), ("secret.css", b"* { color: red; }")]);
+    let fifo = |at: &Path| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let link = |to: &str| {
+        let to = secret.path().join(to);
+        move |at: &Path| symlink(&to, at).unwrap()
+    };
+    let special: [(&str, &dyn Fn(&Path), &str); 5] = [
+        ("p.png", &link("secret.png"), "leads out of the theme's folder"),
+        ("style.css", &link("secret.css"), "leads out of the theme's folder"),
+        ("p.png", &fifo, "not a regular file"),
+        ("style.css", &fifo, "not a regular file"),
+        ("p.png", &|at| symlink("/dev/zero", at).unwrap(), "leads out of the theme's folder"),
+    ];
+    for (name, make, want) in special {
+        let dir = folder(&[("theme.ini", b"background = p.png\n"), ("p.png", PIXEL)]);
+        let _ = std::fs::remove_file(dir.path().join(name));
+        make(&dir.path().join(name));
+        let (same, log) = is_default(&screen, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        assert!(log.contains(name) && log.contains(want), "{name}: {log}");
+    }
+    let fifo_manifest = TempDir::new().unwrap();
+    fifo(&fifo_manifest.path().join("theme.ini"));
+    let (same, log) = is_default(&screen, path(&fifo_manifest));
+    assert!(same && log.contains("theme.ini: not a regular file"), "{log}");
+}
+
+#[test]
+fn no_theme_of_that_name_is_no_blank_screen() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    for theme in ["no-such-theme", "../default", "/no/such/folder"] {
+        let (same, log) = is_default(&screen, theme);
+        assert!(same && log.contains(&format!("there is no theme “{theme}”")), "{log}");
+    }
+}

@@ -1,0 +1,217 @@
+//! How the shipped themes look, and what a manifest and an old folder change.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn every_shipped_theme_passes_the_checker() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    for name in SHIPPED {
+        let said = screen.run(&["--check-theme", &shipped(name)]);
+        assert!(said.good, "{name}: {}{}", said.out, said.log);
+    }
+}
+
+#[test]
+fn every_scenario_of_the_default_theme_fits_in_every_language() {
+    let dir = TempDir::new().unwrap();
+    let Some(languages) = catalogues(dir.path()) else { return };
+    let mut wrong = Vec::new();
+    for size in ["1024x768", "320x240"] {
+        let Some(screen) = Screen::new(size) else { return };
+        for language in languages.iter().map(String::as_str).chain(["en"]) {
+            let theme = shipped("default");
+            let args = ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
+            let mut command = screen.command(&args);
+            command.env("LDM_LOCALEDIR", dir.path());
+            let said = finish(command);
+            wrong.extend(said.out.lines().map(|line| format!("{size} {language} {line}")));
+            assert!(said.good || !said.out.is_empty(), "{size} {language}: {}", said.log);
+        }
+    }
+    assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_other_themes_fit_small_and_large_screens() {
+    let mut wrong = Vec::new();
+    for size in ["320x240", "1024x768", "1080x1920"] {
+        let Some(screen) = Screen::new(size) else { return };
+        for name in SHIPPED {
+            let said = screen.run(&["--preview", &shipped(name), "--scenario", "main", "--check", "--size", size]);
+            wrong.extend(said.out.lines().map(|line| format!("{size} {name} {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_layout_name_does_something() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let mut pictures = BTreeSet::new();
+    let layouts = ["center", "left", "right", "top", "bottom"].map(|name| format!("layout = {name}\n"));
+    let bars = ["bar = bottom\n".to_owned(), "scheme = dark\n".to_owned(), "base = none\n".to_owned()];
+    for manifest in layouts.iter().chain(&bars) {
+        let dir = folder(&[("theme.ini", manifest.as_bytes()), ("style.css", b"#clock { opacity: 0; }")]);
+        let (picture, log) = screen.picture(path(&dir), &[]);
+        assert_eq!(log, "", "{manifest}");
+        assert!(pictures.insert(picture), "{manifest} changes nothing");
+    }
+}
+
+#[test]
+fn the_picture_fits_the_screens_shape() {
+    let wide = std::fs::read(checkout().join("themes/default/background.png")).unwrap();
+    let dir = folder(&[
+        ("theme.ini", b"background = w.png\nbackground-portrait = p.svg\nlogo =\n"),
+        ("w.png", &wide),
+        ("p.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='16'><rect width='9' height='16' fill='#f0f'/></svg>"),
+    ]);
+    let Some(screen) = Screen::new("1024x1366") else { return };
+    let (portrait, log) = screen.picture(path(&dir), &["--size", "768x1366"]);
+    let plain = folder(&[("theme.ini", b"background = w.png\nlogo =\n"), ("w.png", &wide)]);
+    let (other, _) = screen.picture(path(&plain), &["--size", "768x1366"]);
+    assert!(portrait != other, "the wrong picture");
+    // Without librsvg the log says so, and the default theme's picture is there.
+    assert!(log.is_empty() || log.contains("SVG cannot be read here"), "{log}");
+}
+
+#[test]
+fn an_old_theme_is_used_for_its_pictures() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let picture = std::fs::read(checkout().join("themes/default/logo.png")).unwrap();
+    let dir = folder(&[
+        ("bg.png", &picture),
+        ("logo.png", &picture),
+        ("language.png", &picture),
+        ("shutdown.png", &picture),
+        ("greeter-gtkrc", b"style \"x\" {}"),
+    ]);
+    let (old, log) = screen.picture(path(&dir), &[]);
+    let (default, _) = screen.picture(&shipped("default"), &[]);
+    assert!(old != default, "another picture");
+    let want = "an old theme, used for its pictures; ignored: greeter-gtkrc, language.png, shutdown.png";
+    assert!(log.lines().count() == 1 && log.contains(want), "{log}");
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    assert!(said.out.contains(want), "{said:?}");
+}
+
+#[test]
+fn the_checker_names_every_mistake_with_its_place() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let css = "@define-color acent #fff;\n#crad { padding: 1px; }\n#title { color: #ddd; }\n\
+               button:focus { box-shadow: none; outline: none; border-color: @bordr; }\n#card { min-width: 1100px; }\n";
+    let dir = folder(&[("theme.ini", b"name = x\n"), ("style.css", css.as_bytes()), ("notes.txt", b"x")]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    assert!(!said.good);
+    for want in [
+        "style.css:1: nothing uses a colour called @acent (perhaps @accent?)",
+        "style.css:4: no colour is called @bordr (perhaps @border?)",
+        "notes.txt: not used",
+    ] {
+        assert!(said.out.contains(want), "{want}: {}", said.out);
+    }
+    let css = css.replace("acent", "accent").replace("bordr", "border");
+    std::fs::write(dir.path().join("style.css"), css).unwrap();
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    for want in [
+        "style.css:2: nothing is called #crad (perhaps #card?)",
+        "#title “Log in to school.example”: contrast 1.",
+        "#go is outside of the screen",
+        "#go: the focus is not seen: contrast 1.00, needed 3",
+    ] {
+        assert!(said.out.contains(want), "{want}: {}", said.out);
+    }
+    assert!(!said.good);
+}
+
+#[test]
+fn a_preview_follows_the_themes_files() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let dir = folder(&[("theme.ini", b"name = x\n"), ("style.css", b"#card { padding: 1px; }\n")]);
+    let mut command = screen.command(&["--preview", path(&dir)]);
+    command.env("GIO_USE_VFS", "local");
+    let mut child = command.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut read = |want: &str| {
+        // The kernel tells of changes only after the greeter has asked for it: so it is changed until that is seen.
+        let mut line = String::new();
+        while log.read_line(&mut line).unwrap() > 0 && !line.contains(want) {}
+        assert!(line.contains(want), "{line}");
+    };
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let style = dir.path().join("style.css");
+    let writer = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(300)).is_err() {
+            std::fs::write(&style, "\n\n#card { colour: red; }\n").unwrap();
+        }
+    });
+    read("style.css:3: ");
+    read("the theme was read again");
+    stop.send(()).unwrap();
+    writer.join().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A catalogue in which every sentence of the sources stands between marks, whatever the real catalogues have of it.
+fn marked(dir: &Path) -> Option<()> {
+    let tree = dir.join("tree");
+    std::fs::create_dir_all(tree.join("po")).unwrap();
+    let mut list = std::fs::read_to_string(checkout().join("po/POTFILES.in")).unwrap();
+    let sources = checkout().join("ldm/src/bin/ldm-greeter");
+    let mut waiting = vec![sources];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(checkout()).unwrap().to_str().unwrap().to_owned();
+            if !list.contains(&name) && std::fs::read_to_string(&path).unwrap().contains("gettext(") {
+                list += &format!("{name}\n");
+            }
+        }
+    }
+    for name in list.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let to = tree.join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(checkout().join(name), to).unwrap();
+    }
+    std::fs::write(tree.join("po/POTFILES.in"), list).unwrap();
+    std::fs::copy(checkout().join("po/extract.sh"), tree.join("po/extract.sh")).unwrap();
+    std::fs::copy(checkout().join("po/de.po"), tree.join("po/de.po")).unwrap();
+    let script = "sh po/extract.sh && msgen -o all.po po/ldm.pot && \
+                  msgfilter --keep-header -i all.po -o marked.po sed -e 's/.*/⟦&⟧/'";
+    let done = Command::new("sh").args(["-ec", script]).current_dir(&tree).stderr(Stdio::null()).status().unwrap();
+    if !done.success() {
+        eprintln!("skipped: gettext is needed");
+        return None;
+    }
+    // A language that nobody speaks.
+    compile(&tree.join("marked.po"), &dir.join("locale"), "tlh")
+}
+
+/// Every text that a user sees is in the catalogues, or is data of the server, the client or the user.
+#[test]
+fn no_text_on_the_screen_is_left_out_of_the_catalogues() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let dir = TempDir::new().unwrap();
+    if marked(dir.path()).is_none() {
+        return;
+    }
+    let theme = shipped("default");
+    let args = ["--preview", &theme, "--scenario", "all", "--texts", "--language", "tlh"];
+    let mut command = screen.command(&args);
+    command.env("LDM_LOCALEDIR", dir.path().join("locale"));
+    let said = finish(command);
+    assert!(said.good && said.out.contains('⟦'), "{said:?}");
+    // Dates come from the C library, names of languages and layouts from their lists.
+    let lists = ["#clock", "#language-menu", "#language-list", "#layout-menu", "#layout-list"];
+    let unmarked: BTreeSet<&str> = said
+        .out
+        .lines()
+        .filter(|line| !line.contains('⟦') && line.contains("\town\t") && line.chars().any(char::is_alphabetic))
+        .filter(|line| !lists.iter().any(|list| line.contains(&format!("\t{list}\t"))))
+        .collect();
+    assert!(unmarked.is_empty(), "{unmarked:#?}");
+}
