@@ -44,7 +44,6 @@ pub fn collect(account: &Account, request: &InfoRequest) -> Info {
         user: user::complete(),
         elsewhere: elsewhere::list(account),
         languages,
-        ..Info::default()
     }
     .sanitised()
 }

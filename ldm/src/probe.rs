@@ -124,8 +124,8 @@ async fn load_at(host: &str, port: u16) -> Option<Load> {
     load(&said)
 }
 
-/// What an ldminfod says of the load.
-fn load(said: &[u8]) -> Option<Load> {
+/// What an ldminfod says of the load. Takes any bytes.
+pub fn load(said: &[u8]) -> Option<Load> {
     let said = String::from_utf8_lossy(said);
     let rating: u8 = said.lines().find_map(|line| line.strip_prefix("rating:"))?.trim().parse().ok()?;
     match rating {

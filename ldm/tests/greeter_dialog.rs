@@ -10,6 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use ldm_protocol::client::{Elsewhere, Power, Server};
 use ldm_protocol::greetd::{AuthMessageType, ErrorType, Request, Response, Seat, Sessions};
 use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, FailureKind, frame, limits};
@@ -43,6 +44,21 @@ fn installed(program: &str) -> bool {
 impl Lab {
     /// `None` where there is no Xvfb or xdotool.
     fn new(args: &[&str], theme: impl FnOnce(&TempDir) -> Option<String>) -> Option<Self> {
+        Self::with(args, &[], theme)
+    }
+
+    /// A greeter that waits this many seconds for somebody to touch anything.
+    fn idling(seconds: &str) -> Option<Self> {
+        let mut lab = Self::with(&[], &[("LDM_GREETER_IDLE", seconds)], |_| None)?;
+        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+        lab.say(&Response::LdmSeat(Box::default()));
+        assert!(matches!(lab.hear(), Request::LdmFacts));
+        lab.refuse();
+        lab.wait_for_window();
+        Some(lab)
+    }
+
+    fn with(args: &[&str], env: &[(&str, &str)], theme: impl FnOnce(&TempDir) -> Option<String>) -> Option<Self> {
         if !installed("Xvfb") || !installed("xdotool") {
             eprintln!("skipped: Xvfb and xdotool are needed");
             return None;
@@ -63,6 +79,7 @@ impl Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ldm-greeter"));
         command
             .args(args)
+            .envs(env.iter().copied())
             .env("DISPLAY", &display)
             .env("GREETD_SOCK", &path)
             .env("LC_ALL", "C")
@@ -77,11 +94,23 @@ impl Lab {
 
     /// A greeter whose daemon is LDM, ready for keys.
     fn greeted() -> Option<Self> {
+        Self::seated(Seat { hostname: "tc1".into(), server: "srv".into(), ..Seat::default() })
+    }
+
+    /// The same with this seat.
+    fn seated(seat: Seat) -> Option<Self> {
         let mut lab = Self::new(&[], |_| None)?;
         assert!(matches!(lab.hear(), Request::LdmHello { .. }));
-        lab.say(&Response::LdmSeat(Box::new(Seat { hostname: "tc1".into(), server: "srv".into(), ..Seat::default() })));
+        lab.say(&Response::LdmSeat(Box::new(seat)));
+        assert!(matches!(lab.hear(), Request::LdmFacts));
+        lab.say(&Response::LdmFacts(Box::default()));
         lab.wait_for_window();
         Some(lab)
+    }
+
+    /// Refuses what was asked, as a daemon that does not know it.
+    fn refuse(&mut self) {
+        self.say(&Response::Error { error_type: ErrorType::Error, description: "not offered".into(), failure: None });
     }
 
     fn hear(&mut self) -> Request {
@@ -293,6 +322,140 @@ fn what_the_server_says_is_shown_and_never_obeyed() {
     let (status, log) = lab.end();
     assert!(!status.success());
     assert!(log.contains("over the limit") && !log.contains("Warning") && !log.contains("WARNING"), "{log}");
+}
+
+#[test]
+fn everything_is_reached_by_the_keyboard_and_what_is_refused_ends_nothing() {
+    let Some(mut lab) = Lab::seated(Seat {
+        server: "alpha".into(),
+        servers: vec!["alpha".into(), "beta".into()],
+        power: vec![Power::Reboot],
+        guest: true,
+        ..Seat::default()
+    }) else {
+        return;
+    };
+    // The name stays while the menus are used.
+    lab.type_text("al");
+    assert!(matches!(lab.hear(), Request::LdmPrepare));
+    lab.say(&Response::Success);
+    lab.key("F10");
+    lab.key("Return");
+    assert!(matches!(lab.hear(), Request::LdmServers));
+    let server = |name: &str| Server { name: name.into(), up: Some(true), load: None };
+    lab.say(&Response::LdmServers { servers: vec![server("alpha"), server("beta")] });
+    lab.key("b");
+    lab.key("Return");
+    let chosen = lab.hear();
+    assert!(matches!(&chosen, Request::LdmServer { name: Some(name) } if name == "beta"), "{chosen:?}");
+    lab.refuse();
+    lab.key("F1");
+    assert!(matches!(lab.hear(), Request::LdmFacts));
+    lab.refuse();
+    lab.key("Escape");
+    lab.type_text("ice");
+    lab.key("Return");
+    assert_eq!(lab.hear_create(), "alice");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("s3");
+    // Help, the bar, and what is typed shown and hidden: nothing of it costs a character.
+    for key in ["F1", "F1", "F10", "F10", "F8", "F8", "F10", "Escape"] {
+        lab.key(key);
+    }
+    assert!(matches!(lab.hear(), Request::LdmFacts));
+    lab.refuse();
+    lab.type_text("cret");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("s3cret"));
+}
+
+#[test]
+fn the_computer_is_switched_off_only_when_somebody_has_agreed() {
+    let Some(mut lab) = Lab::seated(Seat { power: vec![Power::ShutDown], ..Seat::default() }) else { return };
+    let asks = |lab: &mut Lab| {
+        // The last menu: the bar is entered at its first and left behind its last one.
+        lab.key("F10");
+        lab.key("Right");
+        lab.key("Right");
+        lab.key("Return");
+        lab.key("Return");
+        match lab.hear() {
+            Request::LdmPower { action: Power::ShutDown, confirmed } => confirmed,
+            other => panic!("not ldm_power: {other:?}"),
+        }
+    };
+    for (answer, agreed) in [("Return", false), ("Escape", false), ("Right", true)] {
+        assert!(!asks(&mut lab));
+        lab.say(&Response::LdmConfirm { users: vec!["ann".into()] });
+        // The question has the keyboard at "Cancel".
+        lab.key(answer);
+        if agreed {
+            lab.key("Return");
+            assert!(matches!(lab.hear(), Request::LdmPower { confirmed: true, .. }));
+            lab.refuse();
+        }
+    }
+    lab.name("alice");
+}
+
+#[test]
+fn a_guest_is_counted_down_for_and_anybody_can_stop_that() {
+    let seat = || Seat { guest: true, countdown: Some(2), ..Seat::default() };
+    let Some(mut lab) = Lab::seated(seat()) else { return };
+    assert!(matches!(lab.hear(), Request::LdmGuest));
+    lab.say(&Response::Error {
+        error_type: ErrorType::Error,
+        description: "no".into(),
+        failure: Some(Failure::new(FailureKind::GuestRefused).server("srv")),
+    });
+    // A screen of its own, at "Try again".
+    lab.key("Return");
+    assert!(matches!(lab.hear(), Request::LdmGuest));
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
+    lab.say(&Response::LdmSessions(Sessions { sessions: vec![entry("a"), entry("b")], ..Sessions::default() }));
+    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+    assert_eq!(cmd, ["ldm-session", "default"]);
+
+    let Some(mut lab) = Lab::seated(Seat { countdown: Some(3), ..seat() }) else { return };
+    lab.name("alice");
+}
+
+#[test]
+fn a_session_elsewhere_is_ended_by_whoever_says_so() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.name("alice");
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    let elsewhere = vec![Elsewhere { client: "tc7".into(), since: 1_790_000_000 }];
+    lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
+    lab.key("Right");
+    lab.key("Return");
+    assert!(matches!(lab.hear(), Request::LdmEndOthers));
+    lab.say(&Response::Success);
+    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+    assert_eq!(cmd, ["ldm-session", "kiosk"]);
+}
+
+#[test]
+fn nobody_finds_what_another_left() {
+    let Some(mut lab) = Lab::idling("1") else { return };
+    lab.type_text("carol");
+    assert!(matches!(lab.hear(), Request::LdmPrepare));
+    lab.say(&Response::Success);
+    lab.key("Return");
+    assert_eq!(lab.hear_create(), "carol");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("half a pass");
+    // A second later the attempt is given up by itself, and nothing is left of the name.
+    assert!(matches!(lab.hear(), Request::CancelSession));
+    lab.say(&Response::Success);
+    lab.type_text("dave");
+    assert!(matches!(lab.hear(), Request::LdmPrepare));
+    lab.say(&Response::Success);
+    lab.key("Return");
+    assert_eq!(lab.hear_create(), "dave");
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub enum Told {
     Power(PowerTold),
     /// How the sound test goes.
     Sound(SoundTest),
+    /// A task of one of these has died, a defect; nothing more is to be heard of it.
+    Died,
 }
 
 /// What became of [`Action::Power`].
@@ -253,6 +255,15 @@ impl Seat {
                     self.report(format!("the sound test failed: {failure}"));
                 }
                 self.client.sound = sound;
+            }
+            Told::Died => {
+                self.client.asking = false;
+                if self.client.sound == SoundTest::Playing {
+                    self.client.sound = SoundTest::None;
+                }
+                if self.client.owed.take().is_some() {
+                    self.act(Action::Reply(refusal(Failure::new(FailureKind::Internal))));
+                }
             }
         }
     }

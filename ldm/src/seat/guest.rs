@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, SESSION_COMMAND, Sessions};
+use ldm_protocol::greetd::{AuthMessageType, DEFAULT_SESSION, SESSION_COMMAND};
 use ldm_protocol::{Failure, FailureKind, Secret};
 
 use tokio::time::Instant;
@@ -223,12 +223,6 @@ impl Seat {
             self.login_failed(Failure::new(FailureKind::ServerSilent));
         }
     }
-}
-
-/// A guest is not asked.
-pub(super) fn decided(sessions: Sessions) -> Sessions {
-    let forced = sessions.forced.or(sessions.preselected.clone()).unwrap_or_else(|| DEFAULT_SESSION.to_owned());
-    Sessions { forced: Some(forced), ..sessions }
 }
 
 #[cfg(test)]

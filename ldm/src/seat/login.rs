@@ -6,9 +6,9 @@ use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::allow::{self, Limit};
-use super::guest::{self, Attempt};
+use super::guest::Attempt;
 use super::machine::{Starting, State};
-use super::{Action, Choice, Seat, choice, client, refusal};
+use super::{Action, Choice, Seat, choice, client, misuse, refusal};
 use crate::worker::protocol::{Command, Event};
 
 /// The login that was begun.
@@ -231,9 +231,6 @@ impl Seat {
             if policy.limit == Limit::Ask && !login.agreed {
                 sessions.elsewhere.clone_from(&info.elsewhere);
             }
-            if login.guest.is_some() {
-                sessions = guest::decided(sessions);
-            }
             self.act(Action::Reply(Response::LdmSessions(sessions)));
         } else {
             login.owed = Some(Owed::Sessions);
@@ -301,7 +298,10 @@ impl Seat {
         // A guest's default is what was preselected for them.
         let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
         // Whoever comes next is no friend of theirs.
-        let choice = choice.map(|choice| Choice { remember: choice.remember && guest.is_none(), ..choice });
+        let choice = choice.map(|choice| match guest {
+            Some(_) => Choice { remember: false, remember_language: false, ..choice },
+            None => choice,
+        });
         let where_from = others.filter(|_| choice.is_ok() && self.policy.limit != Limit::Off);
         if let Some(others) = where_from {
             let line = format!("sessions of {username} end on the server: {}", others.detail.unwrap_or_default());
@@ -462,6 +462,56 @@ impl Seat {
             }
             State::StartingDisplay | State::Stopping(_) | State::Failed { .. } | State::Ended => self.drop_worker(),
         }
+    }
+
+    /// The login that was begun, if one was.
+    pub(super) fn login(&mut self) -> Option<&mut Login> {
+        match &mut self.state {
+            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// The login that was begun has failed. The greeter is told in answer to what it waits for, or to what it asks next; after
+    /// an automatic login the next greeter is told.
+    pub(super) fn login_failed(&mut self, failure: Failure) {
+        let failure = self.guest_failure(failure);
+        self.client.failed(&failure, self.now);
+        let Some(login) = self.login() else { return };
+        match login.owed.take() {
+            Some(Owed::Automatic) => {
+                self.drop_worker();
+                self.automatic = false;
+                self.failure = Some(failure);
+                self.start_greeter();
+            }
+            Some(_) => self.fail_login(failure),
+            None => {
+                login.lost = Some(failure);
+                self.drop_worker();
+            }
+        }
+    }
+
+    /// Answers the request whose answer was owed with an error, and forgets the login.
+    pub(super) fn fail_login(&mut self, failure: Failure) {
+        self.drop_worker();
+        self.act(Action::Reply(refusal(failure)));
+        self.state = State::Greeting;
+    }
+
+    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
+    pub(super) fn abandon(&mut self) {
+        if let State::Connecting(_) = self.state {
+            self.keep_prepared();
+        } else {
+            self.drop_worker();
+        }
+        self.state = State::Greeting;
+    }
+
+    pub(super) fn misused(&mut self, description: &str) {
+        self.act(Action::Reply(misuse(description)));
     }
 
     /// The worker said something that cannot be said now: it is broken, or worse.

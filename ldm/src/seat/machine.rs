@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::client::Client;
-use super::login::{Login, Owed};
-use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy, misuse, refusal};
+use super::login::Login;
+use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy};
 use crate::worker::protocol::Command;
 
 /// A greeter that has been told of its session's start may take this long to end by itself (greetd's measure).
@@ -350,10 +350,10 @@ impl Seat {
     }
 
     fn link_closed(&mut self) {
+        self.client.greeter_gone();
         if self.is_automatic() {
             return;
         }
-        self.client.greeter_gone();
         // Our own greeter closes its one connection as it ends. What remains of it, and of its PAM session, goes while the
         // server starts the session; no window of that can be there sooner.
         if self.ours {
@@ -575,56 +575,5 @@ impl Seat {
             }
             _ => {}
         }
-    }
-
-    // --- answers ---
-
-    /// The login that was begun, if one was.
-    pub(super) fn login(&mut self) -> Option<&mut Login> {
-        match &mut self.state {
-            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
-            _ => None,
-        }
-    }
-
-    /// The login that was begun has failed. The greeter is told in answer to what it waits for, or to what it asks next; after
-    /// an automatic login the next greeter is told.
-    pub(super) fn login_failed(&mut self, failure: Failure) {
-        let failure = self.guest_failure(failure);
-        let Some(login) = self.login() else { return };
-        match login.owed.take() {
-            Some(Owed::Automatic) => {
-                self.drop_worker();
-                self.automatic = false;
-                self.failure = Some(failure);
-                self.start_greeter();
-            }
-            Some(_) => self.fail_login(failure),
-            None => {
-                login.lost = Some(failure);
-                self.drop_worker();
-            }
-        }
-    }
-
-    /// Answers the request whose answer was owed with an error, and forgets the login.
-    pub(super) fn fail_login(&mut self, failure: Failure) {
-        self.drop_worker();
-        self.act(Action::Reply(refusal(failure)));
-        self.state = State::Greeting;
-    }
-
-    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
-    pub(super) fn abandon(&mut self) {
-        if let State::Connecting(_) = self.state {
-            self.keep_prepared();
-        } else {
-            self.drop_worker();
-        }
-        self.state = State::Greeting;
-    }
-
-    pub(super) fn misused(&mut self, description: &str) {
-        self.act(Action::Reply(misuse(description)));
     }
 }

@@ -9,6 +9,7 @@ mod last_user;
 mod layouts;
 mod power;
 mod services;
+mod sessions;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -17,16 +18,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::helper::DirectDisplay;
-use ldm_protocol::{Failure, FailureKind, text};
+use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::worker_link::Worker;
-use super::{Action, Choice, Event, Guest, Limit, Policy, Rules, Seat, allow};
+use super::{Action, Event, Guest, Limit, Policy, Rules, Seat, Told};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -34,7 +33,7 @@ use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link,
 use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
+use crate::worker::protocol::{Command, LocalDisplay};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -314,7 +313,8 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice | Part::Beside | Part::Client => None,
+            Part::Client => Some(Event::Client(Told::Died)),
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -458,86 +458,6 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64, servers: Vec<String>) {
-        let (commands, queue) = mpsc::channel(COMMANDS);
-        let events = self.events.clone();
-        let local = self.pair_for_local();
-        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
-            Ok(worker) => {
-                self.to_worker = Some((id, commands));
-                self.spawn(Part::Worker(id), worker.serve(events, queue));
-                let mut connect = self.connect();
-                if !servers.is_empty() {
-                    connect.servers = servers;
-                }
-                self.tell_worker(Command::Connect(connect));
-            }
-            Err(error) => {
-                tracing::error!(%error, "no session worker");
-                let failure = Failure::new(FailureKind::Internal).detail(&error.to_string());
-                self.spawn(Part::Worker(id), async move {
-                    let event = Event::Worker(id, protocol::Event::Failed(failure));
-                    let _ = events.send(Input::Seat(event)).await;
-                });
-            }
-        }
-    }
-
-    fn connect(&self) -> Connect {
-        let config = &self.config;
-        Connect {
-            servers: self.servers(),
-            port: config.port,
-            known_hosts: config.known_hosts.clone(),
-            trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none() || allow::checks_users(config),
-            checked: allow::checks_users(config),
-            want_sound: config.sound,
-        }
-    }
-
-    fn tell_worker(&mut self, command: Command) {
-        let Some((id, worker)) = &self.to_worker else { return };
-        if worker.try_send(command).is_err() {
-            // Gone, which its task reports; or hung, which letting go of it ends.
-            tracing::warn!(worker = id, "the session worker takes no commands");
-            self.to_worker = None;
-        }
-    }
-
-    fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language, remember_language, missing_language } = choice;
-        if let Some(missing) = missing_language {
-            tracing::warn!(language = missing, "the server has no such language; the session gets another");
-        }
-        tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
-        let display = self.display.clone().unwrap_or_default();
-        let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
-            // The worker puts this machine's address before it, as the server sees it.
-            display: display.name.clone(),
-            cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
-        });
-        let xsession = self.config.xsession.clone();
-        let card_is_free = self.end_greeters_programs();
-        let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
-        let keyboard = self.session_keyboard();
-        self.tell_start(Command::Start(Box::new(Start {
-            session,
-            remember,
-            language,
-            xsession,
-            display,
-            direct,
-            services,
-            remember_language,
-            env: self.config.client_env.clone(),
-            keyboard,
-            access: self.access,
-            end_others: Limit::of(&self.config) != Limit::Off,
-        })));
-    }
-
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
         let Self {
@@ -551,11 +471,11 @@ impl Driver {
             sound,
             directory,
             notices,
-            beside,
             choices,
+            beside,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, beside, choices));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices, beside));
         let all = async {
             loop {
                 tokio::select! {

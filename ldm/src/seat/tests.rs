@@ -105,6 +105,7 @@ fn parse_told(text: &str) -> Told {
             _ => PowerTold::Done,
         }),
         "played" => Told::Sound(SoundTest::Played),
+        "died" => Told::Died,
         other => panic!("nothing is told as {other}"),
     }
 }

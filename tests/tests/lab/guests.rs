@@ -33,8 +33,9 @@ fn lets_a_guest_in(scene: &mut Scene) -> Result<()> {
     let said = greeter.guest()?.expect_in()?;
     ensure!(said.is_empty(), "the guest was asked or told something: {said:?}");
     let sessions = greeter.sessions()?;
-    ensure!(sessions.forced.as_deref() == Some("desk"), "the guest has to choose: {sessions:?}");
-    greeter.start(Some("desk"))?;
+    ensure!(sessions.preselected.as_deref() == Some("desk"), "{sessions:?}");
+    // A guest's default is what is preselected.
+    greeter.start(None)?;
     is_in(scene)?;
     scene.work_and_log_out()
 }

@@ -16,6 +16,8 @@ pub(crate) struct Clock {
     label: gtk4::Label,
     /// `LDM_CLOCK_FORMAT`.
     format: RefCell<Option<String>>,
+    /// There is room for the time of day alone.
+    short: Cell<bool>,
     /// Counts how often the clock was set going: only the last one goes on.
     runs: Cell<u32>,
 }
@@ -23,7 +25,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// Shows the time in `label` from now on.
     pub(crate) fn new(label: gtk4::Label) -> Rc<Self> {
-        let this = Rc::new(Self { label, format: RefCell::new(None), runs: Cell::new(0) });
+        let this = Rc::new(Self { label, format: RefCell::new(None), short: Cell::new(false), runs: Cell::new(0) });
         this.run();
         this
     }
@@ -36,6 +38,13 @@ impl Clock {
         }
     }
 
+    /// Shows the time of day alone, or all of it.
+    pub(crate) fn set_short(self: &Rc<Self>, short: bool) {
+        if self.short.replace(short) != short {
+            self.run();
+        }
+    }
+
     /// Shows the time now, in the language in use, and whenever it changes.
     pub(crate) fn run(self: &Rc<Self>) {
         self.runs.set(self.runs.get().wrapping_add(1));
@@ -44,8 +53,12 @@ impl Clock {
 
     fn go_on(self: &Rc<Self>, run: u32) {
         let Ok(now) = glib::DateTime::now_local() else { return };
-        // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
-        let format = self.format.borrow().clone().unwrap_or_else(|| gettext("%A, %-e %B %Y, %H:%M"));
+        let format = match &*self.format.borrow() {
+            Some(format) => format.clone(),
+            None if self.short.get() => "%H:%M".to_owned(),
+            // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
+            None => gettext("%A, %-e %B %Y, %H:%M"),
+        };
         if let Some(text) = written(&now, &format) {
             set(&self.label, &text);
         }

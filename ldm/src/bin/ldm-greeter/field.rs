@@ -17,11 +17,16 @@ use crate::window::{Missing, get, set};
 
 /// These widgets.
 pub(crate) struct Field {
+    area: gtk4::Box,
     entry: gtk4::Entry,
     secret: gtk4::PasswordEntry,
     peek: gtk4::ToggleButton,
     peek_spoken: gtk4::Label,
     locks: gtk4::Label,
+    /// The line in which the locks stand.
+    line: gtk4::Box,
+    /// Something else stands there, or there is room for an empty line.
+    line_used: Cell<bool>,
     /// The greeter itself is changing the entry.
     filling: Cell<bool>,
 }
@@ -34,6 +39,9 @@ impl Field {
         typed: impl Fn(bool) + 'static,
     ) -> Result<Rc<Self>, Missing> {
         let this = Rc::new(Self {
+            area: get(ui, "field")?,
+            line: get(ui, "state")?,
+            line_used: Cell::new(true),
             entry: get(ui, "entry")?,
             secret: get(ui, "secret")?,
             peek: get(ui, "peek")?,
@@ -77,7 +85,7 @@ impl Field {
                     &keyboard,
                     Box::new(move |_| {
                         if let Some(this) = weak.upgrade() {
-                            this.show_locks();
+                            this.refresh_locks();
                         }
                     }),
                 );
@@ -101,7 +109,7 @@ impl Field {
         // Translators: {key} is a key: F8.
         self.peek.set_tooltip_text(Some(&crate::i18n::fill(&gettext("Show what is typed ({key})"), "key", "F8")));
         set(&self.peek_spoken, &peek);
-        self.show_locks();
+        self.refresh_locks();
     }
 
     /// What a screen reader says of the entry besides its name. GTK makes a description of a tooltip, and before 4.10 of nothing
@@ -121,7 +129,8 @@ impl Field {
         self.peek.set_visible(secret == Some(true));
         self.secret.set_visible(secret == Some(true));
         self.entry.set_visible(secret == Some(false));
-        self.show_locks();
+        self.area.set_visible(secret.is_some());
+        self.refresh_locks();
     }
 
     /// Whether what is typed stays hidden.
@@ -183,8 +192,14 @@ impl Field {
         if self.is_secret() { read(&self.secret) } else { read(&self.entry) }
     }
 
-    /// Says which locks are on. Num Lock is none to warn of, but digits may be missed without it.
-    pub(crate) fn show_locks(&self) {
+    /// Says which locks are on. `line`: the line in which that stands is there in any case.
+    pub(crate) fn show_locks(&self, line: bool) {
+        self.line_used.set(line);
+        self.refresh_locks();
+    }
+
+    /// Num Lock is none to warn of, but digits may be missed without it.
+    fn refresh_locks(&self) {
         let keyboard = self.keyboard();
         let (caps, num) = keyboard.map_or((false, false), |k| (k.is_caps_locked(), k.is_num_locked()));
         let visible = self.secret.is_visible() || WidgetExt::is_visible(&self.entry);
@@ -197,6 +212,7 @@ impl Field {
         };
         self.locks.set_css_classes(if caps { &["warning"] } else { &[] });
         self.locks.set_visible(!text.is_empty());
+        self.line.set_visible(!text.is_empty() || self.line_used.get());
         set(&self.locks, &text);
     }
 }

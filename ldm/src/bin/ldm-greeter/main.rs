@@ -24,6 +24,7 @@ mod link;
 mod menu;
 mod model;
 mod monitors;
+mod page;
 mod pam_words;
 mod preview;
 mod question;

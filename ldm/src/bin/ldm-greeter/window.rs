@@ -18,12 +18,13 @@ use crate::field::Field;
 use crate::help::Help;
 use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
+use crate::page::{self, Page};
 use crate::question::Asker;
 use crate::said::Said;
 use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, failure, i18n, keys, pam_words, question, theme};
+use crate::{choices, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -31,26 +32,6 @@ const UI: &str = include_str!("window.ui");
 #[derive(Debug, thiserror::Error)]
 #[error("window.ui has no {0}")]
 pub(crate) struct Missing(String);
-
-/// What is in front.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
-    Login(Discriminant<State>),
-    Question,
-    Help,
-}
-
-impl Page {
-    fn of(model: &Model) -> Self {
-        if model.helps() {
-            Self::Help
-        } else if model.question().is_some() {
-            Self::Question
-        } else {
-            Self::Login(discriminant(model.state()))
-        }
-    }
-}
 
 /// The window and those of its widgets that change.
 pub(crate) struct Window {
@@ -171,6 +152,9 @@ impl Window {
             tiny: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
+        for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
+            shorten(button);
+        }
         this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
@@ -190,7 +174,9 @@ impl Window {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
+                this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
+                this.clock.set_short(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
                 this.show_status();
@@ -456,22 +442,7 @@ impl Window {
     }
 
     fn show_seat(&self, model: &Model) {
-        let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
-        // A forgotten terminal must show whose password it waits for.
-        let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
-        let title = match (model.question(), model.state()) {
-            (Some(question), _) => question::title(question),
-            (None, State::Failed(failure)) => failure::heading(failure.kind),
-            (None, _) if model.is_guest() => gettext("Log in as a guest"),
-            (None, _) => match (server, name) {
-                (Some(server), Some(name)) => {
-                    i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
-                }
-                (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
-                (None, _) => gettext("Log in"),
-            },
-        };
-        set(&self.title, &title);
+        set(&self.title, &page::title(model));
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
             set(&self.hostname, hostname);
         }
@@ -493,7 +464,7 @@ impl Window {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        let mut hint = hint(page, model.state(), self.field.is_secret());
+        let mut hint = page::hint(page, model.state());
         if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
             hint = format!("{hint}   {layouts}");
         }
@@ -517,30 +488,18 @@ impl Window {
 
     fn show_status(&self) {
         let status = self.waiting.borrow().clone().unwrap_or_default();
+        // An empty line keeps the dialog from jumping, where there is room for one.
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
+        self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
     }
 }
 
-/// Which keys do what now. The parts stand three blanks apart.
-fn hint(page: Page, state: &State, secret: bool) -> String {
-    // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
-    let menus = gettext("F1: help   F10: menus");
-    let keys = match (page, state) {
-        (Page::Help, _) => gettext("Escape: close   Page Up, Page Down: read on"),
-        (Page::Question, _) => gettext("Escape: cancel"),
-        // Translators: Enter and Escape are keys; call them as on your keyboards. The parts stand three blanks apart.
-        (_, State::Name) => gettext("Enter: go on"),
-        (_, State::Prompt { .. }) => gettext("Enter: go on   Escape: back to the user name"),
-        (_, State::Sessions(_)) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
-        (_, State::Waiting) => gettext("Escape: back to the user name"),
-        (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
-        (_, State::Starting) => return String::new(),
-    };
-    match (page, secret) {
-        (Page::Help, _) => keys,
-        (Page::Login(_), true) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
-        _ => format!("{keys}   {menus}"),
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }
 

@@ -93,7 +93,10 @@ impl Driver {
         if self.config.remember_user {
             return last_user::read(directory);
         }
-        if let Err(error) = last_user::forget(directory) {
+        // Without root there is nothing of ours to forget.
+        if let Err(error) = last_user::forget(directory)
+            && sys::is_root()
+        {
             tracing::warn!(%error, directory = %directory.display(), "who logged in last stays remembered");
         }
         None

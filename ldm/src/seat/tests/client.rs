@@ -101,7 +101,11 @@ fn commands_and_power_are_answered_when_they_have_been_done() {
             ask reboot confirmed -> power Reboot confirmed
             told power failed no such unit -> log; error PowerFailed
             ask reboot -> power Reboot
-            told power done -> success",
+            told power done -> success
+            # A defect keeps no greeter waiting.
+            ask reboot -> power Reboot
+            told died -> error Internal
+            told died ->",
         ],
     );
 }

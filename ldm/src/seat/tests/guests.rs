@@ -57,7 +57,7 @@ fn a_guest_is_asked_nothing() {
             w1 error Your account expires soon -> answer null
             w1 authenticated -> success
             ask sessions ->
-            w1 sessions xfce icewm -> publish xfce,icewm; sessions xfce,icewm icewm icewm
+            w1 sessions xfce icewm -> publish xfce,icewm; sessions xfce,icewm icewm default
             # and nothing is remembered for the next one
             ask run ldm-session xfce -> success
             link-closed -> session xfce
@@ -363,6 +363,45 @@ fn once_means_one_automatic_login() {
     play_all(
         Policy { attached: true, ..auto() },
         &[AUTO, AUTO_ASKED, AUTO_STARTING, "w1 started ->\n+20000 w1 ended -> drop-worker\n+200 tick -> worker 2"],
+    );
+}
+
+#[test]
+fn the_greeter_dies_while_a_guest_logs_in() {
+    let dies = "greeter-exit -> log; drop-worker\n+200 tick -> start-greeter\nask guest -> worker 2";
+    for more in [
+        "",
+        "w1 connected -> login kiosk\nw1 secret P -> answer sesame",
+        "w1 connected -> login kiosk\nw1 authenticated -> success",
+    ] {
+        play_all(button(), &[FRESH, HELLO, "ask guest -> worker 1", more, dies]);
+    }
+    // Whoever hangs up has given up.
+    play_all(
+        button(),
+        &[
+            FRESH,
+            HELLO,
+            "ask guest -> worker 1\nw1 connected -> login kiosk\nlink-closed -> drop-worker\ngreeter-exit -> log",
+        ],
+    );
+}
+
+#[test]
+fn the_display_dies_while_an_automatic_login_waits_for_its_time() {
+    play_all(
+        auto(),
+        &[
+            AUTO,
+            AUTO_ASKED,
+            AUTO_STARTING,
+            "w1 ended -> drop-worker; stop-display
+            display-exit -> start-display
+            ready ->
+            display-exit -> log; close-link
+            +200 tick -> start-display
+            ready -> worker 2",
+        ],
     );
 }
 

@@ -235,15 +235,16 @@ fn unfocused(window: &gtk4::Window, seen: &mut BTreeSet<String>) -> Vec<String> 
     if new.is_empty() {
         return lines;
     }
-    gtk4::prelude::GtkWindowExt::set_focus(window, None::<&gtk4::Widget>);
-    window.set_focus_visible(false);
-    let Some(plain) = picture_of(window) else { return lines };
-    for (widget, area) in new {
+    for (widget, _) in new {
         if !widget.grab_focus() {
             continue;
         }
         window.set_focus_visible(true);
-        let Some(focused) = picture_of(window) else { continue };
+        let focused = picture_of(window);
+        // Lists have scrolled to it meanwhile.
+        let area = inspect::area(window, &widget);
+        gtk4::prelude::GtkWindowExt::set_focus(window, None::<&gtk4::Widget>);
+        let (Some(focused), Some(area), Some(plain)) = (focused, area, picture_of(window)) else { continue };
         match contrast::of_focus(&focused, &plain, &area) {
             Some(ratio) if ratio >= contrast::LARGE => {}
             ratio => lines.push(format!(
@@ -253,7 +254,6 @@ fn unfocused(window: &gtk4::Window, seen: &mut BTreeSet<String>) -> Vec<String> 
                 contrast::LARGE
             )),
         }
-        gtk4::prelude::GtkWindowExt::set_focus(window, None::<&gtk4::Widget>);
     }
     gtk4::prelude::GtkWindowExt::set_focus(window, before.as_ref());
     lines

@@ -66,7 +66,17 @@ fn widgets(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
 
 /// The texts in the picture.
 pub(crate) fn texts(window: &gtk4::Window) -> Vec<Text> {
+    let menus: Vec<Rect> = popovers(window.upcast_ref())
+        .iter()
+        .filter(|menu| menu.is_mapped())
+        .filter_map(|menu| shot::place(window, menu))
+        .collect();
     let texts = widgets(window).into_iter().filter_map(|(widget, area)| {
+        let covered = widget.ancestor(gtk4::Popover::static_type()).is_none()
+            && menus.iter().any(|menu| menu.intersection(&area).is_some());
+        if covered {
+            return None;
+        }
         let text = match widget.downcast_ref::<gtk4::Label>() {
             Some(label) => label.text().trim().to_owned(),
             // Whatever will be typed there.
@@ -236,6 +246,10 @@ fn visible(widget: &gtk4::Widget, area: &Rect) -> Option<Rect> {
     let inner = widget.compute_bounds(&scroller)?;
     let whole = scroller.compute_bounds(&scroller)?;
     let seen = inner.intersection(&whole)?;
+    // The upper edge of a line that is scrolled to is no text yet.
+    if seen.height() < inner.height().min(short(line_height(widget))) {
+        return None;
+    }
     Some(Rect::new(area.x() + seen.x() - inner.x(), area.y() + seen.y() - inner.y(), seen.width(), seen.height()))
 }
 
@@ -252,7 +266,10 @@ fn is_large(widget: &gtk4::Widget) -> bool {
 pub(crate) fn focusable(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
     let usable = |widget: &gtk4::Widget| widget.is_sensitive() && widget.is_focusable() && widget.can_focus();
     let inner = |widget: &gtk4::Widget| {
-        widget.is::<gtk4::Text>() || widget.is::<gtk4::Window>() || widget.is::<gtk4::ScrolledWindow>()
+        widget.is::<gtk4::Text>()
+            || widget.is::<gtk4::Window>()
+            || widget.is::<gtk4::ScrolledWindow>()
+            || widget.is::<gtk4::ListBox>()
     };
     let mut found: Vec<_> = widgets(window)
         .into_iter()
@@ -300,4 +317,9 @@ pub(crate) fn buttons(list: &gtk4::Widget) -> Vec<gtk4::Widget> {
 pub(crate) fn popovers(widget: &gtk4::Widget) -> Vec<gtk4::Widget> {
     let children = std::iter::successors(widget.first_child(), WidgetExt::next_sibling);
     children.flat_map(|child| if child.is::<gtk4::Popover>() { vec![child] } else { popovers(&child) }).collect()
+}
+
+/// The place of a widget in the picture.
+pub(crate) fn area(window: &gtk4::Window, widget: &gtk4::Widget) -> Option<Rect> {
+    widgets(window).into_iter().find(|(other, _)| other == widget).map(|(_, area)| area)
 }

@@ -51,6 +51,12 @@ pub(crate) fn layers(window: &gtk4::Window) -> Vec<(gtk4::Widget, f32, f32)> {
     layers
 }
 
+/// The place of an open menu in the picture.
+pub(crate) fn place(window: &gtk4::Window, menu: &gtk4::Widget) -> Option<Rect> {
+    let (_, x, y) = layers(window).into_iter().find(|(layer, ..)| layer == menu)?;
+    Some(menu.compute_bounds(menu)?.offset_r(x, y))
+}
+
 #[allow(clippy::cast_possible_truncation)] // Screens are small.
 fn offset(widget: &gtk4::Widget) -> (f32, f32) {
     let (x, y) = widget.native().map(|native| native.surface_transform()).unwrap_or_default();
