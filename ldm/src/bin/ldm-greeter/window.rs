@@ -520,7 +520,9 @@ fn hint(page: Page, state: &State) -> String {
     };
     match (page, state) {
         (Page::Help, _) => keys,
-        (Page::Login(_), State::Prompt { secret: true, .. }) => format!("{keys}   {}   {menus}", gettext("F8: show what is typed")),
+        (Page::Login(_), State::Prompt { secret: true, .. }) => {
+            format!("{keys}   {}   {menus}", gettext("F8: show what is typed"))
+        }
         _ => format!("{keys}   {menus}"),
     }
 }
