@@ -17,7 +17,7 @@ c_like() { sed "s|//[/!].*||; s/'\(\\\\.\|[^'\\\\]\)'/0/g; s/\([&<+] *\)'[a-z_]*
 
 grep -v '^#' po/POTFILES.in | while read -r file; do
     case $file in
-    */failure.rs) sed '/fn message(self)/,/^    }$/!s/.*//; s/^\([^"]*\)\("[^"]*"\)/\1gettext(\2)/' "$file" ;;
+    ldm-protocol/src/failure.rs) sed '/fn message(self)/,/^    }$/!s/.*//; s/^\([^"]*\)\("[^"]*"\)/\1gettext(\2)/' "$file" ;;
     *) cat "$file" ;;
     esac | c_like | copy "$file"
     echo "$file"

@@ -29,6 +29,7 @@ pub const ALL: &[Check] = &[
     ("x11_setup", x11_setup),
     ("sound_guard", sound_guard),
     ("app_requests", app_requests),
+    ("ldminfod", ldminfod),
 ];
 
 /// A configuration is taken whole, or every complaint says where.
@@ -48,6 +49,13 @@ pub fn lts_conf(data: &[u8]) {
         }
         Err(ConfigError::TooLarge(_)) => assert!(data.len() > config::ini::FILE),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// What an old server says of its load is one of three words, or none.
+pub fn ldminfod(data: &[u8]) {
+    if ldm::probe::load(data).is_some() {
+        assert!(data.windows(7).any(|window| window == b"rating:"));
     }
 }
 

@@ -62,6 +62,8 @@ pub enum FailureKind {
     NotAllowed,
     /// The user has a session on the server, and may have one only. `detail` tells where and since when.
     LoggedInElsewhere,
+    /// The session was ended because its user has begun another one elsewhere. `detail` is the client.
+    SessionTaken,
     /// A guest's login was refused, or asks for more than is configured.
     GuestRefused,
     /// The client could not be restarted, switched off or suspended. `detail` says why.
@@ -145,6 +147,10 @@ impl FailureKind {
             Self::LoggedInElsewhere => {
                 "You are already logged in to the server {server}. Log out there first, or ask the administrator: {detail}"
             }
+            Self::SessionTaken => {
+                // Translators: {detail} is the name of that computer.
+                "The session here has ended because you logged in at another computer: {detail}"
+            }
             Self::GuestRefused => {
                 "The server {server} did not let the guest in. Log in with your own name, or tell the administrator."
             }
@@ -185,6 +191,7 @@ impl FailureKind {
         Self::NoMenu,
         Self::NotAllowed,
         Self::LoggedInElsewhere,
+        Self::SessionTaken,
         Self::GuestRefused,
         Self::PowerFailed,
         Self::CommandFailed,

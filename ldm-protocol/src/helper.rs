@@ -96,7 +96,7 @@ pub struct Info {
     /// The language this user chose last, if it is still installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered_language: Option<String>,
-    /// Who asks.
+    /// Who asks, with all of their groups; `None` where that cannot be told in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserRecord>,
     /// Sessions that this user has here already.
@@ -128,6 +128,7 @@ impl Info {
         self.remembered = self.remembered.filter(|id| self.sessions.iter().any(|s| &s.id == id));
         self.gone = self.gone.filter(|id| SessionEntry::is_valid_id(id));
         self.remembered_language = self.remembered_language.filter(|l| is_locale(l));
+        self.user = self.user.filter(UserRecord::is_bounded);
         self.elsewhere.truncate(limits::ELSEWHERE);
         for other in &mut self.elsewhere {
             other.client = text::sanitise_line(&other.client, limits::SESSION_NAME);
@@ -154,6 +155,117 @@ pub fn is_locale(name: &str) -> bool {
         && name.len() <= limits::LANGUAGE
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.@-".contains(c))
+}
+
+/// Whether `CLIENT_ENV` may set the variable `name`.
+///
+/// It is for facts that programs want to know (a proxy, a school's name). What is refused would make it something else: what
+/// the login itself decides (who the user is, where their display, sound and message bus are), and what has other code loaded
+/// into, or put in the place of, the programs that start the session. Those are wrong in a session of *every* user, and a
+/// session that cannot start cannot say why.
+pub fn may_set(name: &str) -> bool {
+    const NAMES: [&str; 25] = [
+        "PATH",
+        "HOME",
+        "SHELL",
+        "USER",
+        "LOGNAME",
+        "MAIL",
+        "PWD",
+        "OLDPWD",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "BASHOPTS",
+        "SHELLOPTS",
+        "CDPATH",
+        "PS4",
+        "TERM",
+        "TERMINFO",
+        "DISPLAY",
+        "XAUTHORITY",
+        "XDG_RUNTIME_DIR",
+        "DESKTOP_SESSION",
+        "GDMSESSION",
+        "LANG",
+        "LANGUAGE",
+        "LC_ALL",
+    ];
+    const BEGINNINGS: [&str; 21] = [
+        "LD_",
+        "GLIBC_",
+        "MALLOC_",
+        "GCONV_",
+        "LOCPATH",
+        "NLSPATH",
+        "HOSTALIASES",
+        "RESOLV_",
+        "DBUS_",
+        "SSH_",
+        "PULSE_",
+        "ALSA_",
+        "XDG_SESSION_",
+        "XDG_CURRENT_",
+        "LTSP_",
+        "LDM_",
+        "PYTHON",
+        "PERL",
+        "RUBY",
+        "BASH_FUNC_",
+        "SYSTEMD_",
+    ];
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let module = name.ends_with("_MODULES") || name.ends_with("_MODULE_PATH") || name.ends_with("_PLUGIN_PATH");
+    plain && !module && !NAMES.contains(&name) && !BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+impl Keyboard {
+    /// The variables that tell a session of it: those that are not empty.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("XKBRULES", &self.rules),
+            ("XKBMODEL", &self.model),
+            ("XKBLAYOUT", &self.layout),
+            ("XKBVARIANT", &self.variant),
+            ("XKBOPTIONS", &self.options),
+        ];
+        all.into_iter().map(|(name, value)| (name, value.as_str())).filter(|(_, value)| is_xkb(value))
+    }
+
+    /// The same keyboard with the layout at place `group` first, and the others in the order in which a key that goes to the
+    /// next one finds them. A place that is not there changes nothing.
+    #[must_use]
+    pub fn rotated(&self, group: u8) -> Self {
+        let layouts: Vec<&str> = self.layout.split(',').collect();
+        let group = usize::from(group);
+        if group == 0 || group >= layouts.len() {
+            return self.clone();
+        }
+        // A variant belongs to the layout at its place; the last ones may be missing.
+        let mut variants: Vec<&str> =
+            if self.variant.is_empty() { Vec::new() } else { self.variant.split(',').collect() };
+        let named = !variants.is_empty();
+        variants.resize(layouts.len(), "");
+        let turn = |mut list: Vec<&str>| {
+            list.rotate_left(group);
+            list.join(",")
+        };
+        Self { layout: turn(layouts), variant: if named { turn(variants) } else { String::new() }, ..self.clone() }
+    }
+
+    /// How many layouts there are to choose from.
+    pub fn layouts(&self) -> usize {
+        self.layout.split(',').filter(|layout| !layout.is_empty()).count()
+    }
+}
+
+/// Whether `value` can be one of XKB's names, or several with commas between them.
+pub fn is_xkb(value: &str) -> bool {
+    !value.is_empty()
+        && value.len() <= limits::KEYBOARD
+        && !value.starts_with('-')
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-,:()+".contains(c))
 }
 
 /// Whether `path` is absolute, short and of letters, digits and `/_.-` alone, with no `..` in it: what LDM itself names
@@ -295,6 +407,19 @@ pub struct UserRecord {
     pub shell: String,
 }
 
+impl UserRecord {
+    /// Whether it names somebody, without control characters, and fits into a frame that it fills less than half of.
+    pub fn is_bounded(&self) -> bool {
+        let texts = [&self.name, &self.real_name, &self.home, &self.shell, &self.group.name];
+        let mut texts = texts.into_iter().chain(self.groups.iter().map(|group| &group.name));
+        !self.name.is_empty()
+            && self.groups.len() <= limits::GROUPS
+            && !texts.clone().any(|text| text.contains(char::is_control))
+            // In JSON a byte takes two at most.
+            && texts.try_fold(limits::FRAME / 4, |left, text| left.checked_sub(text.len())).is_some()
+    }
+}
+
 /// A group of the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -365,6 +490,9 @@ pub enum SessionEvent {
         status: i32,
         /// How long it ran, in milliseconds.
         milliseconds: u64,
+        /// It was ended because its user has begun a session at this client; empty: the client did not say what it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_by: Option<String>,
         /// It ended within 5 s, which no user calls a session.
         #[serde(default)]
         too_short: bool,
@@ -420,6 +548,61 @@ mod tests {
         assert!(info.sessions.iter().all(|s| s.name.len() <= limits::SESSION_NAME));
         assert_eq!(info.remembered, None);
         assert_eq!(info.languages, ["de_DE.UTF-8"]);
+    }
+
+    #[test]
+    fn what_the_login_decides_is_nobody_elses_to_set() {
+        for good in ["SCHOOL", "http_proxy", "_X1", "LC_TIME", "XDG_DATA_DIRS", "EDITOR"] {
+            assert!(may_set(good), "{good}");
+        }
+        for bad in [
+            "PATH",
+            "LD_PRELOAD",
+            "HOME",
+            "IFS",
+            "BASH_ENV",
+            "ENV",
+            "PYTHONPATH",
+            "PULSE_SERVER",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "XDG_RUNTIME_DIR",
+            "GTK_MODULES",
+            "QT_PLUGIN_PATH",
+            "LTSP_CLIENT",
+            "LANG",
+            "BASH_FUNC_x%%",
+            "a-b",
+            "",
+            "1",
+        ] {
+            assert!(!may_set(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_layout_in_use_comes_first() {
+        let keyboard = |layout: &str, variant: &str| Keyboard {
+            layout: layout.into(),
+            variant: variant.into(),
+            model: "pc105".into(),
+            ..Keyboard::default()
+        };
+        for (layout, variant, group, want) in [
+            ("us,de,fr", "", 1, ("de,fr,us", "")),
+            ("us,de,fr", ",nodeadkeys", 1, ("de,fr,us", "nodeadkeys,,")),
+            ("us,de,fr", ",nodeadkeys,bepo", 2, ("fr,us,de", "bepo,,nodeadkeys")),
+            ("us,de", "intl", 0, ("us,de", "intl")),
+            ("us,de", "intl", 2, ("us,de", "intl")),
+            ("", "", 1, ("", "")),
+        ] {
+            let got = keyboard(layout, variant).rotated(group);
+            assert_eq!((got.layout.as_str(), got.variant.as_str()), want, "{layout} {variant} {group}");
+            assert_eq!(got.model, "pc105");
+        }
+        let told: Vec<_> = keyboard("de,us", "").variables().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(told, ["XKBMODEL=pc105", "XKBLAYOUT=de,us"]);
+        assert_eq!(keyboard("$(x)", "-x").variables().count(), 1);
+        assert_eq!(keyboard("us,de", "").layouts(), 2);
     }
 
     #[test]

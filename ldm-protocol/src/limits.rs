@@ -43,6 +43,21 @@ pub const CLIENT_VARIABLES: usize = 64;
 /// One such variable.
 pub const CLIENT_VARIABLE: usize = 4096;
 
+/// One of XKB's names of a keyboard, or several with commas between them.
+pub const KEYBOARD: usize = 256;
+
+/// One line of the probe's, which asks servers how they are.
+pub const PROBE_LINE: usize = 1024;
+
+/// What is read of an old server's ldminfod.
+pub const LDMINFOD: usize = 16 * 1024;
+
+/// Names of users in [`crate::greetd::Response::LdmConfirm`].
+pub const LOGGED_IN: usize = 16;
+
+/// Commands of the administrator's menu that run at the same time.
+pub const MENU_COMMANDS: usize = 8;
+
 /// One locale name such as `de_DE.UTF-8`.
 pub const LANGUAGE: usize = 64;
 

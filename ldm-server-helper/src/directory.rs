@@ -126,6 +126,16 @@ fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
+/// What may be directories of this user's sessions.
+pub fn all(account: &Account) -> Vec<PathBuf> {
+    let mut bases = vec![base(account), Path::new(SHARED)];
+    bases.dedup();
+    let entries = bases.into_iter().filter_map(|base| base.read_dir().ok()).flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)));
+    let own = |path: &PathBuf| path.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == own_uid());
+    named.map(|entry| entry.path()).filter(own).collect()
+}
+
 /// Removes what sessions of this user left whose helpers are dead, and sockets that sshd does not listen on any more.
 pub fn remove_stale(account: &Account) {
     for base in [base(account), Path::new(SHARED)] {

@@ -1,4 +1,4 @@
-//! `~/.dmrc`: the session this user chose last, in the form that display managers share (`[Desktop]`, `Session=`).
+//! `~/.dmrc`: what this user chose last, in the form that display managers share (`[Desktop]`, `Session=`, `Language=`).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,6 +10,26 @@ use crate::sys;
 
 const MAX_BYTES: usize = 64 * 1024;
 const GROUP: &str = "[Desktop]";
+const SESSION: &str = "Session";
+const LANGUAGE: &str = "Language";
+
+/// What the file remembers; whether it is still there is not looked at here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// The session's id.
+    pub session: Option<String>,
+    /// The locale.
+    pub language: Option<String>,
+}
+
+/// What is to be remembered from now on; of each, `None` leaves it as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes<'a> {
+    /// The session's id; `Some(None)` forgets it.
+    pub session: Option<Option<&'a str>>,
+    /// The locale; `Some(None)` forgets it.
+    pub language: Option<Option<&'a str>>,
+}
 
 /// Why the choice was not written. None of it keeps a session from starting.
 #[derive(Debug, thiserror::Error)]
@@ -25,27 +45,33 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
-/// The remembered id.
-pub fn remembered(home: &Path) -> Option<String> {
-    let bytes = regular_file::read(&home.join(".dmrc"), MAX_BYTES).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
+/// What is remembered.
+pub fn remembered(home: &Path) -> Choices {
+    let mut choices = Choices::default();
+    let Ok(bytes) = regular_file::read(&home.join(".dmrc"), MAX_BYTES) else { return choices };
+    let Ok(text) = String::from_utf8(bytes) else { return choices };
     let mut inside = false;
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line == GROUP;
-        } else if inside && let Some(value) = session_value(line) {
-            return Some(value.replace(r"\\", r"\"));
+        } else if inside {
+            for (key, place) in [(SESSION, &mut choices.session), (LANGUAGE, &mut choices.language)] {
+                if place.is_none()
+                    && let Some(value) = value_of(line, key)
+                {
+                    *place = Some(value.replace(r"\\", r"\")).filter(|value| !value.is_empty());
+                }
+            }
         }
     }
-    None
+    choices
 }
 
-/// Remembers `id`, or with `None` forgets what was remembered. Other keys stay. The file is replaced as a whole, never
-/// written through a link.
+/// Remembers what `changes` says. Other keys stay. The file is replaced as a whole, never written through a link.
 ///
 /// # Errors
 /// [`WriteError`]; the old file is then still there.
-pub fn remember(home: &Path, id: Option<&str>) -> Result<(), WriteError> {
+pub fn remember(home: &Path, changes: Changes<'_>) -> Result<(), WriteError> {
     let path = home.join(".dmrc");
     let (old, mode) = match path.symlink_metadata() {
         Ok(m) if m.is_file() && m.uid() == nix::unistd::geteuid().as_raw() => {
@@ -57,7 +83,7 @@ pub fn remember(home: &Path, id: Option<&str>) -> Result<(), WriteError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => (String::new(), 0o644),
         Err(e) => return Err(e.into()),
     };
-    let new = with_session(&old, id);
+    let new = with(&old, changes);
     if new == old {
         return Ok(());
     }
@@ -78,33 +104,40 @@ fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-fn session_value(line: &str) -> Option<&str> {
+fn value_of<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
     let (key, value) = line.split_once('=')?;
-    (key.trim() == "Session").then(|| value.trim())
+    (key.trim() == wanted).then(|| value.trim())
 }
 
-fn with_session(old: &str, id: Option<&str>) -> String {
-    let setting = id.map(|id| format!("Session={}\n", id.replace('\\', r"\\")));
+fn with(old: &str, changes: Changes<'_>) -> String {
+    let keys: Vec<(&str, Option<&str>)> = [(SESSION, changes.session), (LANGUAGE, changes.language)]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+    let settings: String = keys
+        .iter()
+        .filter_map(|(key, value)| Some(format!("{key}={}\n", value.as_ref()?.replace('\\', r"\\"))))
+        .collect();
     let mut new = String::with_capacity(old.len() + 128);
     let (mut inside, mut seen) = (false, false);
     for line in old.lines() {
         let trimmed = line.trim();
         if trimmed.starts_with('[') {
             inside = trimmed == GROUP;
-        } else if inside && session_value(trimmed).is_some() {
+        } else if inside && keys.iter().any(|(key, _)| value_of(trimmed, key).is_some()) {
             continue;
         }
         new.push_str(line);
         new.push('\n');
         if inside && trimmed == GROUP && !seen {
             seen = true;
-            new.push_str(setting.as_deref().unwrap_or_default());
+            new.push_str(&settings);
         }
     }
-    if let Some(setting) = setting.filter(|_| !seen) {
+    if !seen && !settings.is_empty() {
         new.push_str(GROUP);
         new.push('\n');
-        new.push_str(&setting);
+        new.push_str(&settings);
     }
     new
 }
@@ -112,6 +145,10 @@ fn with_session(old: &str, id: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn session(id: Option<&str>) -> Changes<'_> {
+        Changes { session: Some(id), ..Changes::default() }
+    }
 
     #[test]
     fn edits_only_its_key() {
@@ -122,23 +159,37 @@ mod tests {
             ("[Desktop]\nSession = a\nLayout=us\n", None, "[Desktop]\nLayout=us\n"),
             ("# c\n[Other]\nSession=o\n", Some(r"a\b"), "# c\n[Other]\nSession=o\n[Desktop]\nSession=a\\\\b\n"),
         ] {
-            assert_eq!(with_session(old, id), new, "{old:?}");
+            assert_eq!(with(old, session(id)), new, "{old:?}");
         }
+    }
+
+    #[test]
+    fn both_keys_at_once_and_each_by_itself() {
+        let both = Changes { session: Some(Some("x")), language: Some(Some("de_DE.UTF-8")) };
+        let language = Changes { language: Some(Some("fr_FR.UTF-8")), ..Changes::default() };
+        assert_eq!(with("", both), "[Desktop]\nSession=x\nLanguage=de_DE.UTF-8\n");
+        let old = "[Desktop]\nSession=old\nLanguage=de\nLayout=us\nLanguage=again\n";
+        assert_eq!(with(old, language), "[Desktop]\nLanguage=fr_FR.UTF-8\nSession=old\nLayout=us\n");
+        assert_eq!(with(old, Changes::default()), old);
+        let home = tempfile::tempdir().unwrap();
+        remember(home.path(), both).unwrap();
+        remember(home.path(), session(None)).unwrap();
+        assert_eq!(remembered(home.path()), Choices { session: None, language: Some("de_DE.UTF-8".into()) });
     }
 
     #[test]
     fn remembers_and_forgets() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(".dmrc");
-        assert_eq!(remembered(home.path()), None);
-        remember(home.path(), Some(r"odd \ näme")).unwrap();
-        assert_eq!(remembered(home.path()).as_deref(), Some(r"odd \ näme"));
+        assert_eq!(remembered(home.path()).session, None);
+        remember(home.path(), session(Some(r"odd \ näme"))).unwrap();
+        assert_eq!(remembered(home.path()).session.as_deref(), Some(r"odd \ näme"));
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o644);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        remember(home.path(), Some("other")).unwrap();
+        remember(home.path(), session(Some("other"))).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-        remember(home.path(), None).unwrap();
-        assert_eq!(remembered(home.path()), None);
+        remember(home.path(), session(None)).unwrap();
+        assert_eq!(remembered(home.path()).session, None);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays");
     }
 
@@ -149,14 +200,14 @@ mod tests {
         fs::write(&target, "[Desktop]\nSession=linked\n").unwrap();
         let path = home.path().join(".dmrc");
         std::os::unix::fs::symlink(&target, &path).unwrap();
-        assert_eq!(remembered(home.path()).as_deref(), Some("linked"));
-        assert!(matches!(remember(home.path(), Some("x")), Err(WriteError::Foreign)));
+        assert_eq!(remembered(home.path()).session.as_deref(), Some("linked"));
+        assert!(matches!(remember(home.path(), session(Some("x"))), Err(WriteError::Foreign)));
         assert_eq!(fs::read_to_string(&target).unwrap(), "[Desktop]\nSession=linked\n");
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert_eq!(remembered(home.path()), None);
+        assert_eq!(remembered(home.path()).session, None);
         fs::remove_file(&path).unwrap();
         fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
-        assert!(matches!(remember(home.path(), Some("x")), Err(WriteError::Unreadable(_))));
+        assert!(matches!(remember(home.path(), session(Some("x"))), Err(WriteError::Unreadable(_))));
     }
 }

@@ -5,14 +5,17 @@
 
 use std::path::Path;
 
-use ldm_protocol::helper::{Client, SessionRequest};
-use ldm_protocol::limits;
+use ldm_protocol::helper::{Client, Keyboard, SessionRequest, may_set};
+use ldm_protocol::{limits, text};
 
 use crate::languages;
 use crate::sessions::XSession;
 
 /// Its value goes before what the profile leaves of it, instead of taking its place.
 pub const DATA_DIRS: &str = "XDG_DATA_DIRS";
+
+/// The same.
+pub const CONFIG_DIRS: &str = "XDG_CONFIG_DIRS";
 
 /// The program that opens files and addresses on the client.
 pub const OPEN: &str = "ltsp-open";
@@ -39,6 +42,31 @@ pub fn of_session(session: Option<&XSession>, has_session_class: bool) -> Vec<Se
 /// Sets a language that is installed. `LC_ALL` would override it and therefore goes; a user's own `LC_TIME` and the like stay.
 pub fn of_language(locale: &str) -> Vec<Setting> {
     vec![("LANG", Some(locale.to_owned())), ("LANGUAGE", languages::translations(locale)), ("LC_ALL", None)]
+}
+
+/// What the client's administrator wants every session to have (`CLIENT_ENV`), and, in the second list, the names of what may not
+/// be set so ([`may_set`]).
+pub fn of_administrator(variables: &[String]) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut settings, mut refused) = (Vec::new(), Vec::new());
+    for variable in variables.iter().take(limits::CLIENT_VARIABLES) {
+        match variable.split_once('=') {
+            Some((name, value))
+                if may_set(name) && variable.len() <= limits::CLIENT_VARIABLE && !value.contains(char::is_control) =>
+            {
+                settings.push((name.to_owned(), value.to_owned()));
+            }
+            _ => {
+                let name = variable.split('=').next().unwrap_or_default();
+                refused.push(text::sanitise_line(name, limits::LANGUAGE));
+            }
+        }
+    }
+    (settings, refused)
+}
+
+/// The keyboard at the client, for desktops that set one of their own.
+pub fn of_keyboard(keyboard: &Keyboard) -> Vec<Setting> {
+    keyboard.variables().map(|(name, value)| (name, Some(value.to_owned()))).collect()
 }
 
 /// Facts about the client, each reduced to the characters it can have.
@@ -113,6 +141,17 @@ mod tests {
             of_client(&client),
             [("LTSP_CLIENT", Some("fe80::1%eth0".into())), ("LTSP_CLIENT_HOSTNAME", Some("tcx17".into()))]
         );
+    }
+
+    #[test]
+    fn the_administrators_variables_are_bounded_and_checked() {
+        let list = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let (settings, refused) =
+            of_administrator(&list(&["SCHOOL=north side", "LD_PRELOAD=/x", "novalue", "E=", "X=a\nb", "\u{1b}[1m=x"]));
+        assert_eq!(settings, [("SCHOOL".into(), "north side".into()), ("E".into(), String::new())]);
+        assert_eq!(refused, ["LD_PRELOAD", "novalue", "X", ""]);
+        let many = vec![format!("A={}", "x".repeat(limits::CLIENT_VARIABLE)); 2 * limits::CLIENT_VARIABLES];
+        assert_eq!(of_administrator(&many).1.len(), limits::CLIENT_VARIABLES);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::environment::{self, Setting};
 use crate::error_log::ErrorLog;
 use crate::sys;
 
-/// Applies `NAME=VALUE`, `NAME` (remove) and `XDG_DATA_DIRS+=DIRECTORY` (first) arguments up to `--`, then becomes the rest.
+/// Applies `NAME=VALUE`, `NAME` (remove) and `XDG_DATA_DIRS+=DIRECTORY` (first; also `XDG_CONFIG_DIRS`) arguments up to `--`, then
+/// becomes the rest.
 const START: &str = r#"
 ldm_start() {
     while [ "$1" != -- ]; do
@@ -20,6 +21,9 @@ ldm_start() {
             XDG_DATA_DIRS+=*)
                 XDG_DATA_DIRS=${1#*+=}:${XDG_DATA_DIRS:-/usr/local/share:/usr/share}
                 export XDG_DATA_DIRS ;;
+            XDG_CONFIG_DIRS+=*)
+                XDG_CONFIG_DIRS=${1#*+=}:${XDG_CONFIG_DIRS:-/etc/xdg}
+                export XDG_CONFIG_DIRS ;;
             *=*) export "$1" ;;
             *) unset "$1" ;;
         esac
@@ -58,13 +62,24 @@ pub enum Target {
     Program(Vec<String>),
 }
 
-/// The command, ready to be spawned: no terminal, nothing of this process's stdin and stdout, output to `log`.
-pub fn command(account: &Account, home: &Path, target: &Target, settings: &[Setting], log: &ErrorLog) -> Command {
+/// The command, ready to be spawned: no terminal, nothing of this process's stdin and stdout, output to `log`. `settings` go
+/// before `variables` of the same name.
+pub fn command(
+    account: &Account,
+    home: &Path,
+    target: &Target,
+    settings: &[Setting],
+    variables: &[(String, String)],
+    log: &ErrorLog,
+) -> Command {
     let (shell, flags, script) = shell(account, target);
     let mut command = Command::new(shell);
     command.args(flags).arg(script).arg("ldm-session");
+    for (name, value) in variables {
+        command.env(name, value).arg(format!("{name}={value}"));
+    }
     for (name, value) in settings {
-        if *name == environment::DATA_DIRS {
+        if [environment::DATA_DIRS, environment::CONFIG_DIRS].contains(name) {
             // A profile may well set it anew, and what it has put there stays.
             command.args(value.iter().map(|directory| format!("{name}+={directory}")));
         } else if let Some(value) = value {

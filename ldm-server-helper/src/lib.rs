@@ -9,11 +9,13 @@
 //! `~/.xsession-errors` are somebody's files: bounded, regular, never followed to a device. Everything that goes out is
 //! sanitised, and the client does that again.
 
+pub mod access;
 pub mod account;
 pub mod command_line;
 pub mod desktop_entry;
 pub mod directory;
 pub mod dmrc;
+pub mod elsewhere;
 pub mod environment;
 pub mod error_log;
 pub mod info;

@@ -38,6 +38,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 const REMINDER: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up on what hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+/// From asking another session's helper to killing it: it may need all of the above.
+const HELPER_ENDS: Duration = Duration::from_secs(7);
 /// How often to look again where the kernel gives no descriptors of processes.
 const TICK: Duration = Duration::from_millis(50);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
@@ -81,6 +83,21 @@ impl Marker {
             Handle::Descriptor(fd) => Some(fd),
             Handle::Number(_) => None,
         }
+    }
+
+    /// The helper that made it, if it lives, where its number means what it meant there, and is this user's.
+    fn process(&self) -> Option<Process> {
+        let mut parts = self.0.split('-');
+        let pid: i32 = parts.next()?.parse().ok()?;
+        let started: u64 = parts.next()?.parse().ok()?;
+        let here = parts.next()?.parse::<u64>().ok() == pid_namespace().ok();
+        let process = Process::read(pid).filter(|process| here && process.started == started && !process.ended)?;
+        is_own(pid).then_some(process)
+    }
+
+    /// Whether its session's helper is known to live.
+    pub fn is_alive(&self) -> bool {
+        self.process().is_some()
     }
 
     /// Whether this is the marker of a session whose helper is known to be dead.
@@ -244,6 +261,16 @@ pub fn end(marker: &Marker) -> usize {
 /// Ends what an earlier helper left behind when it was killed; returns how many could not be ended.
 pub fn leftovers() -> usize {
     end_all(orphans)
+}
+
+/// Has the helpers of these sessions end them, and kills those that do not; what is left then is for [`leftovers`].
+pub fn end_sessions(markers: &[Marker]) {
+    let own = own_pid();
+    let helpers = || markers.iter().filter_map(Marker::process).filter(|helper| helper.pid != own).collect();
+    let mut hunt = Hunt { find: helpers, untouchable: HashSet::new() };
+    if hunt.signal_until_gone(&[Signal::TERM, Signal::CONT], HELPER_ENDS) > 0 {
+        hunt.signal_until_gone(&[Signal::KILL], KILL_WAIT);
+    }
 }
 
 fn end_all(find: impl Fn() -> Vec<Process>) -> usize {

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ldm_protocol::helper::{Refusal, SessionEntry, SessionEvent, SessionRequest, from_argument};
@@ -19,12 +19,13 @@ use nix::unistd::Pid;
 
 use crate::account::Account;
 use crate::directory::{self, Directory};
+use crate::dmrc::{self, Changes};
 use crate::error_log::ErrorLog;
 use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{dmrc, environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{access, elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -84,9 +85,13 @@ struct Plan {
     label: String,
     target: Target,
     settings: Vec<environment::Setting>,
+    /// `CLIENT_ENV`.
+    variables: Vec<(String, String)>,
     marker: Marker,
     directory: Option<Directory>,
     no_sound: Option<String>,
+    /// The client for which the user's other sessions end.
+    end_others: Option<String>,
 }
 
 impl Plan {
@@ -99,27 +104,35 @@ impl Plan {
         let mut settings = environment::of_session(session.as_ref(), account.has_session_class);
         settings.extend(environment::of_client(&request.client));
         settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
-        settings.extend(language(account, request.language.as_deref()));
+        settings.extend(request.keyboard.iter().flat_map(environment::of_keyboard));
+        let (language, locale) = language(account, request.language.as_deref());
+        settings.extend(language);
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
+        settings.extend(access::settings(request.access, account, directory.as_ref().map(Directory::path)));
         display(account, request, directory.as_ref(), &mut settings)?;
 
-        if request.remember {
-            // Not "default": display managers that read the file as well would look for a session of that name.
-            let id = session.as_ref().map(|s| s.id.as_str()).filter(|id| request.session.as_deref() == Some(id));
-            if let Err(error) = dmrc::remember(&home, id) {
-                note(&format!("the choice of session is not remembered: {error}"));
-            }
+        remember(&home, request, session.as_ref(), locale.as_deref());
+        let (variables, refused) = environment::of_administrator(&request.env);
+        if !refused.is_empty() {
+            note(&format!("CLIENT_ENV may not set {}", refused.join(", ")));
         }
         let label = request.session.clone().unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Self { home, label, target, settings, marker, directory, no_sound })
+        if let Some(directory) = &directory {
+            elsewhere::record(directory, &request.client);
+        }
+        let end_others = request.end_others.then(|| elsewhere::name_of(&request.client));
+        Ok(Self { home, label, target, settings, variables, marker, directory, no_sound, end_others })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
+        if let Some(client) = &self.end_others {
+            elsewhere::end(account, &self.marker, client);
+        }
         tidy(account);
         let signals = signals().map_err(|e| Refused::failed("signals", e))?;
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
         let log = ErrorLog::open(&self.home);
-        let mut command = launch::command(account, &self.home, &self.target, &self.settings, &log);
+        let mut command = launch::command(account, &self.home, &self.target, &self.settings, &self.variables, &log);
         let since = Instant::now();
         // Returns only when the child has become the shell, or could not.
         let child = command.spawn().map_err(|e| Refused::failed(&command.get_program().to_string_lossy(), e))?;
@@ -243,21 +256,38 @@ fn default(account: &Account, script: Option<PathBuf>) -> Result<(Option<XSessio
     Ok((Some(first), Target::Program(words)))
 }
 
-/// The wanted language if it is installed, else the server's if PAM has set none.
-fn language(account: &Account, wanted: Option<&str>) -> Vec<environment::Setting> {
+/// Writes what was chosen to `~/.dmrc`, as far as the user wants that.
+fn remember(home: &Path, request: &SessionRequest, session: Option<&XSession>, locale: Option<&str>) {
+    if !request.remember && !request.remember_language {
+        return;
+    }
+    // Not "default": display managers that read the file as well would look for a session of that name.
+    let id = session.map(|s| s.id.as_str()).filter(|id| request.session.as_deref() == Some(id));
+    let changes = Changes {
+        session: request.remember.then_some(id),
+        // One that is not installed is not worth remembering.
+        language: (request.remember_language && locale.is_some()).then_some(locale),
+    };
+    if let Err(error) = dmrc::remember(home, changes) {
+        note(&format!("the choice is not remembered: {error}"));
+    }
+}
+
+/// The wanted language if it is installed, which is then the second value; else the server's if PAM has set none.
+fn language(account: &Account, wanted: Option<&str>) -> (Vec<environment::Setting>, Option<String>) {
     if let Some(wanted) = wanted {
         // The server's own is taken to be installed: that is the usual case, and spares the login a process.
         let own = languages::own();
         let locale = languages::installed(wanted, own.as_slice())
             .or_else(|| languages::installed(wanted, &languages::Listing::start().finish()));
         if let Some(locale) = locale {
-            return environment::of_language(&locale);
+            return (environment::of_language(&locale), Some(locale));
         }
         let wanted = text::sanitise_line(wanted, limits::LANGUAGE);
         note(&format!("the language {wanted} is not installed; the session keeps the server's"));
     }
     let own = languages::own().filter(|_| account.locale.is_none());
-    own.map(|locale| vec![("LANG", Some(locale))]).unwrap_or_default()
+    (own.map(|locale| vec![("LANG", Some(locale))]).unwrap_or_default(), None)
 }
 
 /// The display the session draws on: `LDM_DIRECTX`'s, else the one sshd forwards.
@@ -317,6 +347,7 @@ impl Running {
         let status = started.ok().and_then(|()| self.wait(stdin));
         let ran = self.since.elapsed();
         let left = processes::end(&self.marker);
+        let taken_by = self.directory.as_ref().filter(|_| status.is_none()).and_then(elsewhere::taken_by);
         drop(self.directory.take());
         if left > 0 {
             note(&format!("{left} processes of the session cannot be ended"));
@@ -327,6 +358,7 @@ impl Running {
         let ended = SessionEvent::Ended {
             status: status.or(status_now).unwrap_or(128 + Signal::SIGKILL as i32),
             milliseconds: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+            taken_by,
             too_short,
             last_words: if too_short { self.log.last_words() } else { Vec::new() },
         };

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use ldm_protocol::helper::{Group, UserRecord};
 use ldm_protocol::{limits, text};
-use nix::unistd::{Gid, Uid, User, getgrouplist, getuid};
+use nix::unistd::{Gid, Uid, User, getgid, getgrouplist, getgroups, getuid};
 
 /// Bytes of all groups' names together. Directories have users with hundreds of groups.
 const NAMES: usize = 12 * 1024;
@@ -12,6 +12,31 @@ const NAMES: usize = 12 * 1024;
 /// The record of who runs this, with the groups that fit. `None` if the system does not know them.
 pub fn record() -> Option<UserRecord> {
     of(getuid())
+}
+
+/// The record of who runs this with all of their groups: those of the user, and those of this very process, which PAM may have
+/// given more. `None` if one of them cannot be told: who is in a group may be kept out for it.
+pub fn complete() -> Option<UserRecord> {
+    let mut record = record()?;
+    let user = User::from_uid(getuid()).ok()??;
+    let mut gids = getgrouplist(&CString::new(user.name).ok()?, user.gid).ok()?;
+    gids.extend(getgroups().ok()?);
+    gids.push(getgid());
+    gids.retain(|gid| *gid != user.gid);
+    gids.sort_unstable_by_key(|gid| gid.as_raw());
+    gids.dedup();
+    if gids.len() > limits::GROUPS {
+        return None;
+    }
+    record.groups = gids.into_iter().map(named).collect::<Option<_>>()?;
+    record.group = named(user.gid)?;
+    record.is_bounded().then_some(record)
+}
+
+/// A group by its name, or by its number where it has none, as id(1) tells it. `None` if that is not known.
+fn named(gid: Gid) -> Option<Group> {
+    let found = nix::unistd::Group::from_gid(gid).ok()?;
+    Some(Group { name: found.map_or_else(|| gid.to_string(), |group| group.name), gid: gid.as_raw() })
 }
 
 fn of(uid: Uid) -> Option<UserRecord> {
@@ -55,6 +80,14 @@ mod tests {
         assert_eq!((root.name.as_str(), root.uid, root.group.gid, root.home.as_str()), ("root", 0, 0, "/root"));
         assert_eq!(root.group.name, "root");
         assert!(root.groups.iter().all(|group| group.gid != 0));
+    }
+
+    #[test]
+    fn the_complete_record_has_every_group_of_this_process() {
+        let record = complete().unwrap();
+        let gids: Vec<u32> = record.groups.iter().chain([&record.group]).map(|group| group.gid).collect();
+        assert!(getgroups().unwrap().iter().all(|gid| gids.contains(&gid.as_raw())), "{gids:?}");
+        assert!(gids.contains(&getgid().as_raw()) && record.is_bounded());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ldm::config::{self, Loaded, keys};
 use ldm::log::{self, Target};
-use ldm::{audio, local_session, login, pam, remoteapp, seat, sys, worker};
+use ldm::{audio, keyboard, local_session, login, pam, probe, remoteapp, seat, sys, worker};
 
 /// Could not begin; the message says why.
 const FAILED: u8 = 1;
@@ -70,6 +70,12 @@ enum Command {
         #[arg(long)]
         no_microphone: bool,
     },
+    /// Ask servers how they are; started by the daemon.
+    #[command(hide = true, name = probe::COMMAND)]
+    Probe(probe::Args),
+    /// Lock Num Lock and the layout on a display; started by the daemon.
+    #[command(hide = true, name = keyboard::COMMAND)]
+    Keyboard(keyboard::Args),
     /// Run a greeter in a PAM session; started by the daemon.
     #[command(hide = true, name = pam::COMMAND)]
     GreeterSession {
@@ -110,6 +116,14 @@ fn main() -> ExitCode {
         Some(Command::SoundGuard { daemon, listen, no_microphone }) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));
             audio::guard_local_programs(daemon, &listen, !no_microphone)
+        }
+        Some(Command::Probe(args)) => {
+            log::init(Target::Daemon, log_level().unwrap_or(6));
+            probe::run(&args)
+        }
+        Some(Command::Keyboard(args)) => {
+            log::init(Target::Daemon, log_level().unwrap_or(6));
+            keyboard::run(args)
         }
         Some(Command::GreeterSession { service, user, command }) => {
             log::init(Target::Daemon, log_level().unwrap_or(6));

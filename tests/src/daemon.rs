@@ -39,6 +39,11 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// The value of a key that was set.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
+    }
+
     /// Leaves a key at its default.
     #[must_use]
     pub fn unset(mut self, key: &str) -> Self {

@@ -176,6 +176,12 @@ impl Greeter {
         self.converse(answers)
     }
 
+    /// Logs a guest in.
+    pub fn guest(&mut self) -> Result<Conversation> {
+        self.send(&Request::LdmGuest)?;
+        self.converse(&[])
+    }
+
     /// [`Greeter::login`] from the response that comes next.
     pub fn converse(&mut self, answers: &[&str]) -> Result<Conversation> {
         let mut answers = answers.iter();

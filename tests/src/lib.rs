@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod account;
+pub mod assistive;
 pub mod client;
 pub mod daemon;
 pub mod greeter;
@@ -23,6 +24,7 @@ pub mod workplace;
 pub mod xserver;
 
 pub use account::{Kind, User};
+pub use assistive::Assistant;
 pub use client::{Client, Guest, LocalSession};
 pub use daemon::Daemon;
 pub use greeter::Greeter;

@@ -36,12 +36,20 @@ impl Scene {
         server: impl FnOnce(sshd::Builder<'_>) -> sshd::Builder<'_>,
         seat: impl FnOnce(daemon::Builder<'_>) -> Result<daemon::Builder<'_>>,
     ) -> Result<Self> {
+        Self::for_user(server, |daemon, _| seat(daemon))
+    }
+
+    /// [`Scene::with`] for a daemon that knows the user from the start.
+    pub fn for_user(
+        server: impl FnOnce(sshd::Builder<'_>) -> sshd::Builder<'_>,
+        seat: impl for<'a> FnOnce(daemon::Builder<'a>, &User) -> Result<daemon::Builder<'a>>,
+    ) -> Result<Self> {
         let lab = Lab::new()?;
         Desk::offer(&lab, "desk", "")?;
         let sshd = server(Sshd::builder(&lab)).start()?;
         let user = User::new(&lab)?;
         let x = XServer::new(&lab)?;
-        let daemon = seat(Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?)?.start()?;
+        let daemon = seat(Daemon::builder(&lab).on(x.screen()).server(&sshd, sshd.port())?, &user)?.start()?;
         Ok(Self { daemon, x, user, sshd, lab })
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ldm_protocol::helper::{SessionEvent, SessionRequest};
 use nix::sys::signal::Signal;
 
 use crate::harness::{Lines, Process, Server};
@@ -137,6 +138,53 @@ fn two_sessions_of_one_user_are_independent() {
     two.close_stdin();
     two.ended();
     assert!(of_two.iter().all(Process::has_ended));
+}
+
+#[test]
+fn a_new_session_can_end_the_others_which_say_so() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nwait"));
+    server.session("xy", "exec sleep 1000");
+    let reports = server.reports();
+    let client = |id: &str, name: &str| {
+        let mut request = server.request(id);
+        request.client.hostname = Some(name.into());
+        request
+    };
+    let one = server.start(&client("x", "tc1"));
+    one.started();
+    let of_one = members(&reports);
+    let other = server.start(&client("x", "tc2"));
+    other.started();
+    let of_other = members(&reports);
+    let mut two = server.start(&SessionRequest { end_others: true, ..client("xy", "tc3") });
+    two.started();
+    assert!(of_one.iter().chain(&of_other).all(Process::has_ended), "ended before the new one starts");
+    for ended in [one, other] {
+        let SessionEvent::Ended { taken_by, too_short, .. } = ended.event() else { panic!("not ended") };
+        assert_eq!((taken_by.as_deref(), too_short), (Some("tc3"), false));
+    }
+    two.close_stdin();
+    let SessionEvent::Ended { taken_by, .. } = two.event() else { panic!("not ended") };
+    assert_eq!(taken_by, None);
+}
+
+#[test]
+fn a_stopped_helper_is_woken_to_end_its_session() {
+    let server = Server::new();
+    server.session("x", "echo \"command $$\" >>\"$REPORTS\"; exec sleep 1000");
+    server.session("xy", "exec sleep 1000");
+    let reports = server.reports();
+    let mut hung = server.start(&server.request("x"));
+    hung.started();
+    let command = reports.pid("command");
+    hung.signal(Signal::SIGSTOP);
+    let mut next = server.start(&SessionRequest { end_others: true, ..server.request("xy") });
+    next.started();
+    assert!(command.has_ended());
+    hung.wait();
+    next.close_stdin();
+    next.ended();
 }
 
 #[test]

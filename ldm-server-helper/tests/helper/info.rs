@@ -34,7 +34,35 @@ fn tells_sessions_in_the_asked_language() {
         assert!(info.languages.contains(&"C.UTF-8".into()));
     }
     std::fs::remove_file(server.path("data/xsessions/zz-test.desktop")).unwrap();
-    assert_eq!(info(&server, "").remembered, None, "a session that is gone is not proposed");
+    let gone = info(&server, "");
+    assert_eq!(gone.remembered, None, "a session that is gone is not proposed");
+    assert_eq!(gone.gone.as_deref(), Some("zz-test"));
+    std::fs::write(server.home(".dmrc"), "[Desktop]\nSession=default\n").unwrap();
+    assert_eq!(info(&server, "").gone, None, "what other display managers write for none");
+}
+
+#[test]
+fn tells_who_asks_and_what_of_theirs_runs() {
+    let server = Server::new();
+    let told = |server: &Server| {
+        let info = info(server, "");
+        // Of this very server: another test's sessions are the same user's.
+        let here = info.elsewhere.into_iter().filter(|e| e.client.starts_with("tells-")).collect::<Vec<_>>();
+        (info.user.unwrap(), here)
+    };
+    let (user, elsewhere) = told(&server);
+    assert_eq!((user.uid, elsewhere), (nix::unistd::getuid().as_raw(), vec![]));
+    server.session("x", "exec sleep 1000");
+    let mut request = server.request("x");
+    request.client.hostname = Some("tells-17".into());
+    let mut running = server.start(&request);
+    running.started();
+    let (_, elsewhere) = told(&server);
+    assert_eq!(elsewhere.len(), 1, "{elsewhere:?}");
+    assert!(elsewhere[0].client == "tells-17" && elsewhere[0].since > 1_700_000_000, "{elsewhere:?}");
+    running.close_stdin();
+    running.ended();
+    assert_eq!(told(&server).1, []);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use ldm_protocol::client::Access;
 use ldm_protocol::helper::{Client, DirectDisplay, Refusal, SessionEvent, SessionRequest};
 use ldm_protocol::limits;
 use ldm_server_helper::account::Account;
@@ -173,7 +174,8 @@ fn without_xsession_the_login_shell_reads_its_profile_and_becomes_the_program() 
     let words = ["/bin/sh", "-c", r#"echo "$#|$1|$A|$SEEN""#, "sh", "a  b $(x)"].map(str::to_owned).to_vec();
     let home = server.path("home");
     let log = ErrorLog::open(&home);
-    let mut command = launch::command(&account, &home, &Target::Program(words), &[("A", Some("our's".into()))], &log);
+    let mut command =
+        launch::command(&account, &home, &Target::Program(words), &[("A", Some("our's".into()))], &[], &log);
     let status = command.env("HOME", &home).stdin(Stdio::null()).status().unwrap();
     assert!(status.success());
     assert_eq!(log.last_words(), ["1|a  b $(x)|our's|yes"]);
@@ -220,6 +222,81 @@ fn remembering_writes_dmrc_and_info_tells_it() {
     assert_eq!(run(true), "[Desktop]\nSession=linked\n", "never through a link");
 }
 
+/// A server with these locales besides C.UTF-8.
+fn with_locales(server: &Server, locales: &str) -> String {
+    server.program("locale", &format!("printf 'C.utf8\\n{locales}'"));
+    format!("{}:/usr/bin:/bin", server.path("bin").display())
+}
+
+#[test]
+fn a_chosen_language_is_used_and_remembered_if_it_is_installed() {
+    let server = Server::new();
+    server.session("x", "echo \"LANG=$LANG\" >>\"$REPORTS\"");
+    let path = with_locales(&server, "de_DE.utf8\\n");
+    let reports = server.reports();
+    let run = |language: &str| {
+        let request =
+            SessionRequest { language: Some(language.into()), remember_language: true, ..server.request("x") };
+        let mut command = server.command("session");
+        command.env("PATH", &path).env("LANG", "C");
+        let running = Server::start_command(command, &request);
+        running.started();
+        let note = (language == "fr_FR.UTF-8").then(|| running.note());
+        let lang = reports.value("LANG=");
+        running.ended();
+        (lang, note)
+    };
+    assert_eq!(run("de_DE"), ("de_DE.UTF-8".into(), None));
+    assert_eq!(read(&server.home(".dmrc")), "[Desktop]\nLanguage=de_DE.UTF-8\n");
+    let (lang, note) = run("fr_FR.UTF-8");
+    assert_eq!(lang, "C");
+    assert!(note.unwrap().contains("the language fr_FR.UTF-8 is not installed"));
+    assert_eq!(read(&server.home(".dmrc")), "[Desktop]\nLanguage=de_DE.UTF-8\n", "what cannot be is not remembered");
+    let info = |path: &str| {
+        let output = server.command("info").env("PATH", path).stdin(Stdio::null()).output().unwrap();
+        let info: ldm_protocol::helper::Info = serde_json::from_slice(&output.stdout).unwrap();
+        (info.remembered_language, String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(info(&path), (Some("de_DE.UTF-8".into()), String::new()));
+    let (language, note) = info(&with_locales(&server, ""));
+    assert_eq!(language, None);
+    assert!(note.contains("the remembered language de_DE.UTF-8 is not installed"), "{note}");
+}
+
+#[test]
+fn the_administrators_variables_and_the_keyboard_are_the_sessions_too() {
+    use ldm_protocol::helper::Keyboard;
+    let server = Server::new();
+    let names = "SCHOOL http_proxy LD_PRELOAD DESKTOP_SESSION XKBLAYOUT XKBMODEL XKBVARIANT XKBOPTIONS";
+    server.session(
+        "x",
+        &format!("for name in {names}; do eval \"echo \\\"$name=\\${{$name-unset}}\\\"\" >>\"$REPORTS\"; done"),
+    );
+    std::fs::write(server.home(".profile"), "SCHOOL=theirs XKBLAYOUT=fr; export SCHOOL XKBLAYOUT\n").unwrap();
+    let env = ["SCHOOL=north $(id) 'x'", "http_proxy=http://p:1", "LD_PRELOAD=/x", "DESKTOP_SESSION=y"];
+    let keyboard =
+        Keyboard { layout: "de,us".into(), variant: ",intl".into(), options: "$(x)".into(), ..Keyboard::default() };
+    let request =
+        SessionRequest { env: env.map(str::to_owned).to_vec(), keyboard: Some(keyboard), ..server.request("x") };
+    let reports = server.reports();
+    let running = server.start(&request);
+    running.started();
+    assert!(running.note().contains("CLIENT_ENV may not set LD_PRELOAD, DESKTOP_SESSION"));
+    for (name, want) in [
+        ("SCHOOL=", "north $(id) 'x'"),
+        ("http_proxy=", "http://p:1"),
+        ("LD_PRELOAD=", "unset"),
+        ("DESKTOP_SESSION=", "x"),
+        ("XKBLAYOUT=", "de,us"),
+        ("XKBMODEL=", "unset"),
+        ("XKBVARIANT=", ",intl"),
+        ("XKBOPTIONS=", "unset"),
+    ] {
+        assert_eq!(reports.value(name), want, "{name}");
+    }
+    running.ended();
+}
+
 #[test]
 fn a_direct_display_has_an_authority_file_while_it_lasts() {
     let server = Server::new();
@@ -246,4 +323,33 @@ fn a_direct_display_has_an_authority_file_while_it_lasts() {
     running.close_stdin();
     assert_eq!(running.ended(), (143, false, vec![]));
     assert!(!file.exists());
+}
+
+#[test]
+fn help_that_was_switched_on_at_the_client_reaches_the_session() {
+    let server = Server::new();
+    server.program("orca", "");
+    server.session(
+        "x",
+        r#"
+echo "theme $GTK_THEME" >>"$REPORTS"
+echo "qt $QT_LINUX_ACCESSIBILITY_ALWAYS_ON" >>"$REPORTS"
+echo "cursor ${XCURSOR_SIZE-unset}" >>"$REPORTS"
+echo "orca $(sed -n 's/^Exec=//p' "${XDG_CONFIG_DIRS%%:*}/autostart/orca-autostart.desktop")" >>"$REPORTS"
+echo "others ${XDG_CONFIG_DIRS#*:}" >>"$REPORTS"
+"#,
+    );
+    std::fs::write(server.home(".profile"), "export XDG_CONFIG_DIRS=/their/own GTK_THEME=Theirs").unwrap();
+    let access = Access { screen_reader: true, high_contrast: true, ..Access::default() };
+    let reports = server.reports();
+    let mut command = server.command("session");
+    command.env("PATH", format!("{}:/usr/bin:/bin", server.path("bin").display()));
+    let running = Server::start_command(command, &SessionRequest { access, ..server.request("x") });
+    running.started();
+    for (key, value) in
+        [("theme", "HighContrast"), ("qt", "1"), ("cursor", "unset"), ("orca", "orca"), ("others", "/their/own")]
+    {
+        assert_eq!(reports.value(key), value, "{key}");
+    }
+    assert_eq!(running.ended().0, 0);
 }

@@ -11,6 +11,7 @@ pub mod guard;
 mod local;
 mod programs;
 mod serve;
+pub mod tone;
 
 use std::path::PathBuf;
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ldm_protocol::client::{Access, Power};
-use ldm_protocol::helper::Keyboard;
+use ldm_protocol::helper::{self, Keyboard};
 use ldm_protocol::{Secret, text};
 
 pub use ini::Place;
@@ -352,13 +352,51 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Loaded, ConfigError> {
         }
     }
     if errors.is_empty() {
+        review(&mut loaded, &settings);
         return Ok(loaded);
     }
     errors.sort_by_key(|(line, _)| *line);
     Err(ConfigError::Wrong(errors.into_iter().map(|(_, text)| text).collect()))
 }
 
+/// What has to be said of values that are right by themselves.
+fn review(loaded: &mut Loaded, settings: &[&ini::Setting]) {
+    let Loaded { config, warnings, .. } = loaded;
+    if config.debug && config.place("LDM_LOGLEVEL").is_none() {
+        config.log_level = 7;
+    }
+    let place = |name: &str| settings.iter().rev().find(|setting| setting.key == name).map(|setting| &setting.place);
+    for number in 0..=9 {
+        let (item, command) = (format!("LDM_MENU_ITEM_{number}"), format!("LDM_MENU_COMMAND_{number}"));
+        let is = (config.menu_items.contains_key(&number), config.menu_commands.contains_key(&number));
+        let (here, there) = match is {
+            (true, false) => (item, command),
+            (false, true) => (command, item),
+            _ => continue,
+        };
+        if let Some(place) = place(&here) {
+            warnings.push(format!("{place}: {here} is of no use without {there}"));
+        }
+        config.menu_items.remove(&number);
+        config.menu_commands.remove(&number);
+    }
+    let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
+    let refused: Vec<String> = config.client_env.iter().map(name).filter(|name| !helper::may_set(name)).collect();
+    if !refused.is_empty() {
+        config.client_env.retain(|variable| helper::may_set(&name(variable)));
+        let place = config.place("CLIENT_ENV").map(ToString::to_string).unwrap_or_default();
+        warnings.push(format!(
+            "{place}: CLIENT_ENV: {} cannot be set so: the login decides it, or it would break every session",
+            refused.join(", ")
+        ));
+    }
+}
+
 fn unknown(loaded: &mut Loaded, name: &str, place: &Place) {
+    if let Some(why) = keys::gone(name) {
+        loaded.notes.push(format!("{place}: {name} of LDM 2 is not here: {why}"));
+        return;
+    }
     match keys::nearest(name) {
         Some(near) => loaded.warnings.push(format!("{place}: {name} is not known here; is {near} meant?")),
         None if name.to_uppercase().starts_with("LDM_") => {
@@ -531,6 +569,35 @@ mod tests {
             ]
         );
         assert_eq!(loaded.config.servers, ["server"]);
+    }
+
+    #[test]
+    fn what_is_gone_says_why_and_what_is_half_says_what_is_missing() {
+        let loaded = good(
+            "LDM_PASSWORD_HASH = True\nLDM_MENU_ITEM_1 = Radio\nLDM_MENU_COMMAND_2 = radio\nLDM_MENU_ITEM_3 = TV\n\
+             LDM_MENU_COMMAND_3 = tv\nCLIENT_ENV = A=1 LD_PRELOAD=/x\n",
+        );
+        let [note] = loaded.notes.as_slice() else { panic!("{:?}", loaded.notes) };
+        assert!(note.starts_with("lts.conf:2: LDM_PASSWORD_HASH of LDM 2 is not here: no hash"), "{note}");
+        assert_eq!(
+            loaded.warnings,
+            [
+                "lts.conf:3: LDM_MENU_ITEM_1 is of no use without LDM_MENU_COMMAND_1",
+                "lts.conf:4: LDM_MENU_COMMAND_2 is of no use without LDM_MENU_ITEM_2",
+                "lts.conf:7: CLIENT_ENV: LD_PRELOAD cannot be set so: the login decides it, or it would break every session",
+            ]
+        );
+        let config = loaded.config;
+        assert_eq!((config.menu_items.len(), config.menu_commands.len()), (1, 1));
+        assert_eq!(config.client_env, ["A=1"]);
+        assert!(keys::GONE.iter().all(|(name, _)| keys::find(name).is_none()));
+    }
+
+    #[test]
+    fn the_old_word_for_a_verbose_log() {
+        assert_eq!(good("LDM_DEBUG = yes\n").config.log_level, 7);
+        assert_eq!(good("LDM_DEBUG = no\n").config.log_level, 6);
+        assert_eq!(good("LDM_DEBUG = yes\nLDM_LOGLEVEL = 4\n").config.log_level, 4);
     }
 
     #[test]

@@ -213,8 +213,7 @@ pub(super) fn assignments(value: &str) -> Result<Vec<String>, String> {
 
 /// A name, or several with commas, of XKB's (xkeyboard-config(7)). Also empty ones: `XKBVARIANT = ,nodeadkeys`.
 pub(super) fn xkb(value: &str) -> Result<String, String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "_-,:()+".contains(c);
-    if value.len() <= 256 && value.chars().all(good) && !value.starts_with('-') {
+    if value.is_empty() || helper::is_xkb(value) {
         return Ok(value.to_owned());
     }
     Err(format!("“{value}” is no name of the X keyboard extension"))

@@ -71,6 +71,11 @@ impl Directory {
         self.path.join("greetd.sock")
     }
 
+    /// Where the greeter of this number finds its message bus.
+    pub fn bus(&self, number: u64) -> PathBuf {
+        self.path.join(format!("bus-{number}"))
+    }
+
     /// The greeter's X authority file.
     pub fn authority(&self) -> PathBuf {
         self.path.join("xauthority")

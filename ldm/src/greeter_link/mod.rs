@@ -9,5 +9,5 @@ mod process;
 mod socket;
 
 pub use directory::{Directory, DirectoryError};
-pub use process::{Greeter, StartError};
+pub use process::{Beside, Greeter, StartError};
 pub use socket::{FromGreeter, Link, LinkError, ToGreeter};

@@ -1,6 +1,7 @@
 //! The greeter's process: which program, and what it is given.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use ldm_protocol::Failure;
@@ -40,8 +41,15 @@ pub struct Greeter {
 }
 
 impl Greeter {
-    /// Starts it on `display`; its X authority file must be in `directory` already.
-    pub fn start(&self, display: &str, directory: &Directory) -> Result<Child, StartError> {
+    /// Starts it on `display`; its X authority file must be in `directory` already. `bus` is the socket of its message bus, and
+    /// `spoken` whether a screen reader will be there.
+    pub fn start(
+        &self,
+        display: &str,
+        directory: &Directory,
+        bus: Option<&Path>,
+        spoken: bool,
+    ) -> Result<Child, StartError> {
         let (program, args) = match self.command.split_first() {
             Some((program, args)) => (OsString::from(program), args),
             None => (own_greeter().into_os_string(), &[][..]),
@@ -54,11 +62,20 @@ impl Greeter {
         };
         Ok(spawn
             .envs(self.environment(display, directory))
+            .envs(bus_address(bus))
+            .envs(spoken.then_some(("LDM_GREETER_A11Y", "1")))
             .cwd(directory.home())
             .umask(0o077)
             .output(Output::Log)
             .die_with_us()
             .start()?)
+    }
+
+    /// What programs beside the greeter are given.
+    pub fn beside(&self, display: &str, directory: &Directory, bus: Option<&Path>) -> Beside {
+        let mut env = self.environment(display, directory);
+        env.extend(bus_address(bus));
+        Beside { account: self.account.clone(), env, home: directory.home() }
     }
 
     /// Has our own greeter tell this on `display`, over the session that runs there.
@@ -115,6 +132,40 @@ impl Greeter {
         }
         env
     }
+}
+
+/// A place beside the greeter for programs that help its user: the same user, display and message bus.
+#[derive(Debug)]
+pub struct Beside {
+    account: Account,
+    env: Vec<(OsString, OsString)>,
+    home: PathBuf,
+}
+
+impl Beside {
+    /// Starts a program there; `socket` becomes its descriptor 3.
+    pub fn start(&self, command: &[String], socket: Option<OwnedFd>) -> Result<Child, StartError> {
+        let (program, args) = command.split_first().map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
+        let spawn = Spawn::new(program)
+            .args(args)
+            .account(&self.account)
+            .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .cwd(&self.home)
+            .umask(0o077)
+            .output(Output::Log)
+            .die_with_us();
+        let spawn = match socket {
+            Some(socket) => spawn.fd(3, socket),
+            None => spawn,
+        };
+        Ok(spawn.start()?)
+    }
+}
+
+fn bus_address(socket: Option<&Path>) -> Option<(OsString, OsString)> {
+    let mut address = OsString::from("unix:path=");
+    address.push(socket?);
+    Some(("DBUS_SESSION_BUS_ADDRESS".into(), address))
 }
 
 /// The variables for the language that is `wanted`, else for the one our environment (`get`) names. An empty one keeps away

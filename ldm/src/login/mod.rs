@@ -8,7 +8,6 @@ mod private_dir;
 pub mod sound_test;
 mod target;
 mod terminal;
-mod tone;
 
 use std::ffi::OsString;
 use std::io;

@@ -4,7 +4,7 @@ use ldm_protocol::greetd::{DEFAULT_SESSION, SESSION_COMMAND, Sessions};
 use ldm_protocol::helper::{self, Info};
 use ldm_protocol::{Failure, FailureKind};
 
-use super::Policy;
+use super::{Policy, language};
 
 /// What the worker is to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Choice {
     pub remember: bool,
     /// Locale; `None`: the server's.
     pub language: Option<String>,
+    /// Whether the server is to remember that, too.
+    pub remember_language: bool,
+    /// What was asked for and this server has not: for the log.
+    pub missing_language: Option<String>,
 }
 
 /// The list for our own greeter.
@@ -23,8 +27,50 @@ pub(super) fn offer(policy: &Policy, info: &Info) -> Sessions {
         sessions: info.sessions.clone(),
         preselected: preselected(policy, info),
         forced: policy.force_session.clone(),
-        ..Sessions::default()
+        remembered: info.remembered.as_ref().is_some_and(|id| info.sessions.iter().any(|s| &s.id == id)),
+        gone: info.gone.clone().filter(|_| policy.force_session.is_none()),
+        languages: if policy.force_language.is_some() { Vec::new() } else { info.languages.clone() },
+        language: preselected_language(policy, info),
+        elsewhere: Vec::new(),
     }
+}
+
+/// What is used where nobody chooses another: what the server remembers for this user, else the admin's, as far as it is installed.
+fn preselected_language(policy: &Policy, info: &Info) -> Option<String> {
+    if policy.force_language.is_some() {
+        return None;
+    }
+    let of = |wanted: &Option<String>| wanted.as_ref().and_then(|wanted| language::installed(wanted, &info.languages));
+    of(&info.remembered_language).or_else(|| of(&policy.language))
+}
+
+/// The language of the session that is to be started.
+#[derive(Default)]
+struct Language {
+    locale: Option<String>,
+    remember: bool,
+    missing: Option<String>,
+}
+
+/// The admin's word, the user's, the server's memory, the admin's default; else the server's own.
+fn language(policy: &Policy, info: &Info, ours: bool, env: &[String]) -> Language {
+    if let Some(forced) = &policy.force_language {
+        return Language { locale: Some(forced.clone()), ..Language::default() };
+    }
+    let picked = env.iter().filter_map(|v| v.strip_prefix("LANG=")).find(|l| helper::is_locale(l));
+    let found = match picked {
+        // A server without the helper says nothing of its languages.
+        Some(picked) if info.languages.is_empty() => Some(picked.to_owned()),
+        Some(picked) => language::installed(picked, &info.languages),
+        None => None,
+    };
+    let Some(found) = found else {
+        let locale = info.remembered_language.clone().or_else(|| policy.language.clone());
+        return Language { locale, remember: false, missing: picked.map(str::to_owned) };
+    };
+    // A default of the admin's that the user left alone is not their choice; and other greeters send their own language.
+    let chosen = preselected_language(policy, info).as_ref() != Some(&found);
+    Language { remember: ours && chosen, locale: Some(found), missing: None }
 }
 
 /// What is used where nobody chooses: what the server remembers for this user, else the admin's, as far as it is offered.
@@ -41,10 +87,11 @@ pub(super) fn choose(
     cmd: &[String],
     env: &[String],
 ) -> Result<Choice, Failure> {
-    let chosen_language = env.iter().filter_map(|v| v.strip_prefix("LANG=")).find(|l| helper::is_locale(l));
-    let language = policy.force_language.clone().or(chosen_language.map(str::to_owned)).or(policy.language.clone());
+    let Language { locale: language, remember: remember_language, missing: missing_language } =
+        self::language(policy, info, ours, env);
+    let choice = |session, remember| Choice { session, remember, language, remember_language, missing_language };
     if let Some(forced) = &policy.force_session {
-        return Ok(Choice { session: Some(forced.clone()), remember: false, language });
+        return Ok(choice(Some(forced.clone()), false));
     }
     let chosen = match parse(cmd) {
         Some(id) if id == DEFAULT_SESSION => None,
@@ -53,9 +100,10 @@ pub(super) fn choose(
         None => return Err(gone(&cmd.join(" "), info)),
     };
     if chosen.is_none() && !ours {
-        return Ok(Choice { session: preselected(policy, info), remember: false, language });
+        return Ok(choice(preselected(policy, info), false));
     }
-    Ok(Choice { remember: chosen != info.remembered, session: chosen, language })
+    let remember = chosen != info.remembered;
+    Ok(choice(chosen, remember))
 }
 
 fn gone(asked: &str, info: &Info) -> Failure {
@@ -187,17 +235,55 @@ mod tests {
         assert_eq!(offer(&forced, &info(None)).forced.as_deref(), Some("kiosk"));
     }
 
+    fn locales() -> Vec<String> {
+        ["C.UTF-8", "de_AT.UTF-8", "de_DE.UTF-8", "fr_CA.UTF-8"].map(str::to_owned).to_vec()
+    }
+
     #[test]
     fn who_decides_the_language() {
-        let language = |policy: &Policy, env: &[&str]| {
-            choose(policy, &info(None), true, &words(&["ldm-session", "xfce"]), &words(env)).unwrap().language
-        };
         let admin = Policy { language: Some("de_DE.UTF-8".into()), ..Policy::default() };
         let forced = Policy { force_language: Some("C".into()), ..admin.clone() };
-        assert_eq!(language(&Policy::default(), &[]), None);
-        assert_eq!(language(&admin, &[]).as_deref(), Some("de_DE.UTF-8"));
-        assert_eq!(language(&admin, &["LD_PRELOAD=x", "LANG=fr_FR.UTF-8"]).as_deref(), Some("fr_FR.UTF-8"));
-        assert_eq!(language(&admin, &["LANG=$(x)"]).as_deref(), Some("de_DE.UTF-8"));
-        assert_eq!(language(&forced, &["LANG=fr_FR.UTF-8"]).as_deref(), Some("C"));
+        let none = Policy::default();
+        for (policy, remembered, ours, env, want) in [
+            (&none, None, true, &[][..], (None, false, None)),
+            (&admin, None, true, &[], (Some("de_DE.UTF-8"), false, None)),
+            // What the user chose before goes before the admin's default, and what they choose now before both.
+            (&admin, Some("fr_CA.UTF-8"), true, &[], (Some("fr_CA.UTF-8"), false, None)),
+            (&admin, Some("fr_CA.UTF-8"), true, &["LD_PRELOAD=x", "LANG=de"], (Some("de_DE.UTF-8"), true, None)),
+            (&admin, Some("fr_CA.UTF-8"), true, &["LANG=fr"], (Some("fr_CA.UTF-8"), false, None)),
+            (&none, None, true, &["LANG=de_AT"], (Some("de_AT.UTF-8"), true, None)),
+            (&none, None, false, &["LANG=de_AT"], (Some("de_AT.UTF-8"), false, None)),
+            (&admin, None, true, &["LANG=de"], (Some("de_DE.UTF-8"), false, None)),
+            (&admin, Some("fr_CA.UTF-8"), true, &["LANG=ja"], (Some("fr_CA.UTF-8"), false, Some("ja"))),
+            (&admin, None, true, &["LANG=$(x)"], (Some("de_DE.UTF-8"), false, None)),
+            (&forced, Some("fr_CA.UTF-8"), true, &["LANG=fr"], (Some("C"), false, None)),
+        ] {
+            let info = Info { languages: locales(), remembered_language: remembered.map(str::to_owned), ..info(None) };
+            let choice = choose(policy, &info, ours, &words(&["ldm-session", "xfce"]), &words(env)).unwrap();
+            let got = (choice.language.as_deref(), choice.remember_language, choice.missing_language.as_deref());
+            assert_eq!(got, want, "{policy:?} {remembered:?} {ours} {env:?}");
+        }
+        // A server that does not tell its languages is taken at the user's word.
+        let choice = choose(&none, &info(None), true, &words(&["ldm-session", "xfce"]), &words(&["LANG=fr_FR.UTF-8"]));
+        assert_eq!(choice.unwrap().language.as_deref(), Some("fr_FR.UTF-8"));
+    }
+
+    #[test]
+    fn what_the_greeter_is_told_of_languages_and_of_what_is_gone() {
+        let info = Info {
+            languages: locales(),
+            remembered_language: Some("fr_CA.UTF-8".into()),
+            gone: Some("kde".into()),
+            ..info(None)
+        };
+        let admin = Policy { language: Some("de".into()), ..Policy::default() };
+        let told = offer(&admin, &info);
+        assert_eq!((told.language.as_deref(), told.languages.len()), (Some("fr_CA.UTF-8"), 4));
+        assert_eq!((told.gone.as_deref(), told.remembered), (Some("kde"), false));
+        let told = offer(&admin, &Info { remembered_language: None, remembered: Some("xfce".into()), ..info.clone() });
+        assert_eq!((told.language.as_deref(), told.remembered), (Some("de_DE.UTF-8"), true));
+        let forced = Policy { force_language: Some("C".into()), force_session: Some("x".into()), ..admin };
+        let told = offer(&forced, &info);
+        assert!(told.languages.is_empty() && told.language.is_none() && told.gone.is_none());
     }
 }

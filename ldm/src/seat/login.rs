@@ -5,24 +5,30 @@ use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
 use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
+use super::allow::{self, Limit};
+use super::guest::Attempt;
 use super::machine::{Starting, State};
-use super::{Action, Seat, choice, refusal};
+use super::{Action, Choice, Seat, choice, client, misuse, refusal};
 use crate::worker::protocol::{Command, Event};
 
 /// The login that was begun.
 #[derive(Debug, Default)]
 pub struct Login {
-    username: String,
+    pub(super) username: String,
+    /// Nobody types.
+    pub(super) guest: Option<Attempt>,
     /// It uses a connection that was made ahead and has not proved to be alive yet.
-    ahead: bool,
+    pub(super) ahead: bool,
     /// The request that still waits for its answer.
     pub(super) owed: Option<Owed>,
     /// The message that the greeter shows and has not answered yet.
     asked: Option<AuthMessageType>,
     /// It failed while the greeter was asking the user; to be told at its next request.
-    lost: Option<Failure>,
+    pub(super) lost: Option<Failure>,
     /// The sessions of the server, once they are known.
     info: Option<Info>,
+    /// The user's sessions elsewhere may be ended.
+    agreed: bool,
     /// `start_session` was refused: the greeter may choose again, or begin again.
     refused: bool,
 }
@@ -32,15 +38,36 @@ pub struct Login {
 pub(super) enum Owed {
     /// `create_session` or an answer: the next message, success or failure.
     Login,
+    /// Nothing: an automatic login waits for the worker.
+    Automatic,
     /// `ldm_sessions`.
     Sessions,
     /// `start_session` before the sessions were known.
     Start { cmd: Vec<String>, env: Vec<String> },
 }
 
+impl Login {
+    /// Of this name.
+    fn new(username: String) -> Self {
+        Self { username, ..Self::default() }
+    }
+
+    /// A guest's.
+    pub(super) fn of_guest(username: String, guest: Attempt, owed: Owed) -> Self {
+        Self { guest: Some(guest), owed: Some(owed), ..Self::new(username) }
+    }
+}
+
 impl Seat {
     /// A request of the greeter.
     pub(super) fn request(&mut self, request: Request) {
+        if self.is_automatic() {
+            // Whoever that is, no greeter was started.
+            return self.misused("somebody is being logged in");
+        }
+        if self.client_waits(&request) {
+            return;
+        }
         if matches!(request, Request::CancelSession) {
             return self.cancel();
         }
@@ -52,6 +79,7 @@ impl Seat {
             return;
         }
         if !matches!(request, Request::LdmPrepare | Request::LdmHello { .. })
+            && !client::is_about_client(&request)
             && let Some(failure) = self.login().and_then(|l| l.lost.take())
         {
             self.fail_login(failure);
@@ -69,7 +97,8 @@ impl Seat {
             }
             Request::LdmSessions => self.sessions(),
             Request::LdmHello { version } => self.hello(version),
-            Request::LdmGuest | Request::LdmEndOthers => self.misused("not offered"),
+            Request::LdmGuest => self.guest(),
+            Request::LdmEndOthers => self.end_others(),
             Request::LdmServers
             | Request::LdmServer { .. }
             | Request::LdmMenu { .. }
@@ -92,25 +121,43 @@ impl Seat {
             hostname: self.policy.hostname.clone(),
             server: self.policy.server.clone(),
             failure: self.failure.clone(),
+            guest: self.offers_guest(),
+            countdown: self.countdown(),
             ..self.policy.facts.clone()
         };
         self.act(Action::Reply(Response::LdmSeat(Box::new(seat))));
     }
 
-    fn create(&mut self, username: String) {
+    /// Whether a login may begin; if not, the greeter has been told.
+    pub(super) fn may_create(&mut self) -> bool {
         match &self.state {
-            State::Greeting => {}
-            State::Choosing(login) if login.refused => self.abandon(),
-            State::Connecting(_) | State::Authenticating(_) | State::Choosing(_) => {
-                return self.misused("a session is already being configured");
+            State::Greeting => return true,
+            State::Choosing(login) if login.refused => {
+                self.abandon();
+                return true;
             }
-            _ => return self.misused("this is not the time to log in"),
+            State::Connecting(_) | State::Authenticating(_) | State::Choosing(_) => {
+                self.misused("a session is already being configured");
+            }
+            _ => self.misused("this is not the time to log in"),
+        }
+        false
+    }
+
+    fn create(&mut self, username: String) {
+        if !self.may_create() {
+            return;
         }
         if !is_username(&username) {
             self.act(Action::Reply(refusal(Failure::new(FailureKind::BadUsername))));
             return;
         }
-        let mut login = Login { username, ..Login::default() };
+        if !self.policy.rules.may_ask(&username) {
+            self.report(format!("{username} may not log in here (LDM_USER_ALLOW, LDM_USER_DENY)"));
+            self.act(Action::Reply(refusal(Failure::new(FailureKind::NotAllowed))));
+            return;
+        }
+        let mut login = Login::new(username);
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
             login.asked = Some(AuthMessageType::Error);
@@ -118,27 +165,23 @@ impl Seat {
         } else {
             login.owed = Some(Owed::Login);
         }
-        if let Some(worker) = &mut self.worker {
-            worker.until = None;
-            login.ahead = true;
-        } else {
-            self.start_worker();
-        }
         self.state = State::Connecting(login);
+        self.claim_worker(Vec::new());
         self.log_in();
     }
 
     /// Sends the name as soon as the server is there and the greeter waits.
-    fn log_in(&mut self) {
+    pub(super) fn log_in(&mut self) {
         let connected = self.worker.as_ref().is_some_and(|w| w.server.is_some());
         match std::mem::replace(&mut self.state, State::Greeting) {
             State::Connecting(login) if connected && login.owed.is_some() => {
                 let username = login.username.clone();
+                let key = login.guest.as_ref().and_then(|_| self.guest_key());
                 if let Some(worker) = &mut self.worker {
                     worker.login.clone_from(&username);
                 }
                 self.state = State::Authenticating(login);
-                self.act(Action::Tell(Command::Login { username, key: None }));
+                self.act(Action::Tell(Command::Login { username, key }));
             }
             other => self.state = other,
         }
@@ -184,54 +227,112 @@ impl Seat {
             return self.misused("log in first");
         };
         if let Some(info) = &login.info {
-            let sessions = choice::offer(policy, info);
+            let mut sessions = choice::offer(policy, info);
+            if policy.limit == Limit::Ask && !login.agreed {
+                sessions.elsewhere.clone_from(&info.elsewhere);
+            }
             self.act(Action::Reply(Response::LdmSessions(sessions)));
         } else {
             login.owed = Some(Owed::Sessions);
         }
     }
 
+    /// `ldm_end_others`.
+    fn end_others(&mut self) {
+        let asks = self.policy.limit == Limit::Ask;
+        match &mut self.state {
+            State::Choosing(login) if asks && login.info.as_ref().is_some_and(|info| !info.elsewhere.is_empty()) => {
+                login.agreed = true;
+                self.act(Action::Reply(Response::Success));
+            }
+            _ => self.misused("there is nothing to end"),
+        }
+    }
+
     fn start(&mut self, cmd: Vec<String>, env: Vec<String>) {
-        let ours = self.ours;
-        let policy = &self.policy;
-        let State::Choosing(login) = &mut self.state else {
-            return self.misused("log in first");
-        };
-        let Some(info) = &login.info else {
-            login.owed = Some(Owed::Start { cmd, env });
-            return;
-        };
-        match choice::choose(policy, info, ours, &cmd, &env) {
-            Ok(choice) => {
+        match self.chosen_session(self.ours, &cmd, &env) {
+            Some(Ok(choice)) => {
                 self.act(Action::Reply(Response::Success));
                 self.state = State::StartingSession(Starting::GreeterEnds(choice));
                 self.greeter_leaves();
             }
-            Err(failure) => {
-                login.refused = true;
-                let failure = match self.worker.as_ref().and_then(|w| w.server.as_deref()) {
-                    Some(server) => failure.server(server),
-                    None => failure,
-                };
-                let offered = failure.detail.clone().unwrap_or_default();
-                let description = format!("{failure} The command must be one of: {offered}");
+            Some(Err(failure)) => {
+                if let Some(login) = self.login() {
+                    login.refused = true;
+                }
+                let mut description = failure.to_string();
+                if failure.kind == FailureKind::SessionGone {
+                    let offered = failure.detail.as_deref().unwrap_or_default();
+                    description = format!("{description} The command must be one of: {offered}");
+                }
                 let error = Response::Error { error_type: ErrorType::Error, description, failure: Some(failure) };
                 self.act(Action::Reply(error));
             }
+            None => match &mut self.state {
+                State::Choosing(login) => login.owed = Some(Owed::Start { cmd, env }),
+                _ => self.misused("log in first"),
+            },
         }
+    }
+
+    /// What is to be started, or why that cannot be; `None` while the server has not said what there is.
+    pub(super) fn chosen_session(
+        &mut self,
+        ours: bool,
+        cmd: &[String],
+        env: &[String],
+    ) -> Option<Result<Choice, Failure>> {
+        let State::Choosing(Login { info: Some(info), agreed, guest, username, .. }) = &self.state else { return None };
+        let server = self.worker.as_ref().and_then(|worker| worker.server.as_deref());
+        let told = |failure: Failure| match server {
+            Some(server) => failure.server(server),
+            None => failure,
+        };
+        let others = (!info.elsewhere.is_empty()).then(|| allow::elsewhere(&info.elsewhere));
+        if let Some(others) = &others
+            && self.policy.limit == Limit::Ask
+            && !agreed
+        {
+            return Some(Err(told(others.clone())));
+        }
+        // A guest's default is what was preselected for them.
+        let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
+        // Whoever comes next is no friend of theirs.
+        let choice = choice.map(|choice| match guest {
+            Some(_) => Choice { remember: false, remember_language: false, ..choice },
+            None => choice,
+        });
+        let where_from = others.filter(|_| choice.is_ok() && self.policy.limit != Limit::Off);
+        if let Some(others) = where_from {
+            let line = format!("sessions of {username} end on the server: {}", others.detail.unwrap_or_default());
+            self.report(line);
+        }
+        Some(choice)
+    }
+
+    /// Keeps the user out, and says why in the log.
+    pub(super) fn refuse(&mut self, why: &str) {
+        let username = self.login().map(|login| login.username.clone()).unwrap_or_default();
+        self.report(format!("{username} may not log in here: {why}"));
+        self.login_failed(Failure::new(FailureKind::NotAllowed));
     }
 
     /// An event of the current worker.
     pub(super) fn worker_event(&mut self, event: Event) {
         match event {
-            Event::Connected { server, .. } => match &mut self.worker {
+            Event::Connected { server, transport } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
                     worker.server = Some(server);
+                    self.client.connected(*transport);
                     self.log_in();
                 }
                 _ => self.confused("a second connection"),
             },
             Event::Message { style, text } => match &mut self.state {
+                State::Authenticating(login) if login.owed.is_some() && login.guest.is_some() => {
+                    login.ahead = false;
+                    self.guest_message(style, &text);
+                }
                 State::Authenticating(login) if login.owed.is_some() => {
                     login.owed = None;
                     login.ahead = false;
@@ -241,13 +342,7 @@ impl Seat {
                 _ => self.confused("a message"),
             },
             Event::Authenticated => match std::mem::replace(&mut self.state, State::Greeting) {
-                State::Authenticating(mut login) if login.owed.is_some() => {
-                    login.owed = None;
-                    // The worker sends no list where the session is forced.
-                    login.info = self.policy.force_session.is_some().then(Info::default);
-                    self.state = State::Choosing(login);
-                    self.act(Action::Reply(Response::Success));
-                }
+                State::Authenticating(login) if login.owed.is_some() => self.authenticated(login),
                 other => {
                     self.state = other;
                     self.confused("an authentication");
@@ -257,6 +352,7 @@ impl Seat {
             Event::Started { user } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => {
                     self.state = State::InSession;
+                    self.client_started();
                     self.start_local(user);
                 }
                 State::Stopping(_) | State::Failed { .. } => {}
@@ -272,6 +368,24 @@ impl Seat {
         }
     }
 
+    fn authenticated(&mut self, mut login: Login) {
+        let checks = self.policy.checks_users();
+        // The worker sends no list where the session is forced and nobody is looked at.
+        login.info = (self.policy.force_session.is_some() && !checks).then(Info::default);
+        let automatic = matches!(login.owed, Some(Owed::Automatic));
+        // Whoever may not log in here is told so in the place of a success.
+        let succeeds = !checks && !automatic;
+        if succeeds {
+            login.owed = None;
+        }
+        self.state = State::Choosing(login);
+        if succeeds {
+            self.act(Action::Reply(Response::Success));
+        } else if automatic {
+            self.start_automatic();
+        }
+    }
+
     fn sessions_came(&mut self, info: Info) {
         let State::Choosing(login) = &mut self.state else { return };
         if login.info.is_some() {
@@ -279,14 +393,24 @@ impl Seat {
             return self.confused("sessions");
         }
         let info = info.sanitised();
+        if let Err(why) = self.policy.rules.admit(&login.username, info.user.as_ref()) {
+            return self.refuse(&why);
+        }
         let entries = info.sessions.clone();
         login.info = Some(info);
-        let owed = login.owed.take();
+        let owed = if matches!(login.owed, Some(Owed::Automatic)) { None } else { login.owed.take() };
+        if self.policy.checks_users() {
+            self.act(Action::Tell(Command::Allowed));
+        }
         self.act(Action::PublishSessions(entries));
         match owed {
             Some(Owed::Sessions) => self.sessions(),
             Some(Owed::Start { cmd, env }) => self.start(cmd, env),
-            Some(Owed::Login) | None => {}
+            Some(Owed::Login) => self.act(Action::Reply(Response::Success)),
+            Some(Owed::Automatic) | None => {}
+        }
+        if self.is_automatic() {
+            self.start_automatic();
         }
     }
 
@@ -296,8 +420,9 @@ impl Seat {
         let died = matches!(failure.kind, FailureKind::ConnectionLost | FailureKind::Internal);
         let Some(login) = self.login().filter(|login| login.ahead && died) else { return false };
         let login = std::mem::take(login);
+        let servers = self.worker.as_ref().map(|worker| worker.servers.clone()).unwrap_or_default();
         self.drop_worker();
-        self.start_worker();
+        self.start_worker(servers);
         self.state = State::Connecting(Login { ahead: false, ..login });
         true
     }
@@ -320,20 +445,13 @@ impl Seat {
         if self.connect_again(&failure) {
             return;
         }
+        self.client.failed(&failure, self.now);
         match &mut self.state {
             State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
-                let owed = login.owed.take();
-                if failure.kind != FailureKind::Denied {
+                if failure.kind != FailureKind::Denied && login.guest.is_none() {
                     self.report(format!("the login failed: {failure}"));
                 }
-                if owed.is_some() {
-                    self.fail_login(failure);
-                } else {
-                    self.drop_worker();
-                    if let Some(login) = self.login() {
-                        login.lost = Some(failure);
-                    }
-                }
+                self.login_failed(failure);
             }
             State::StartingSession(_) | State::InSession => self.session_over(Some(failure)),
             State::Greeting => {
@@ -344,6 +462,56 @@ impl Seat {
             }
             State::StartingDisplay | State::Stopping(_) | State::Failed { .. } | State::Ended => self.drop_worker(),
         }
+    }
+
+    /// The login that was begun, if one was.
+    pub(super) fn login(&mut self) -> Option<&mut Login> {
+        match &mut self.state {
+            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// The login that was begun has failed. The greeter is told in answer to what it waits for, or to what it asks next; after
+    /// an automatic login the next greeter is told.
+    pub(super) fn login_failed(&mut self, failure: Failure) {
+        let failure = self.guest_failure(failure);
+        self.client.failed(&failure, self.now);
+        let Some(login) = self.login() else { return };
+        match login.owed.take() {
+            Some(Owed::Automatic) => {
+                self.drop_worker();
+                self.automatic = false;
+                self.failure = Some(failure);
+                self.start_greeter();
+            }
+            Some(_) => self.fail_login(failure),
+            None => {
+                login.lost = Some(failure);
+                self.drop_worker();
+            }
+        }
+    }
+
+    /// Answers the request whose answer was owed with an error, and forgets the login.
+    pub(super) fn fail_login(&mut self, failure: Failure) {
+        self.drop_worker();
+        self.act(Action::Reply(refusal(failure)));
+        self.state = State::Greeting;
+    }
+
+    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
+    pub(super) fn abandon(&mut self) {
+        if let State::Connecting(_) = self.state {
+            self.keep_prepared();
+        } else {
+            self.drop_worker();
+        }
+        self.state = State::Greeting;
+    }
+
+    pub(super) fn misused(&mut self, description: &str) {
+        self.act(Action::Reply(misuse(description)));
     }
 
     /// The worker said something that cannot be said now: it is broken, or worse.
@@ -360,6 +528,6 @@ fn message(style: AuthMessageType, text: &str) -> Response {
 }
 
 /// Whether `name` may be sent to a server as a user's name. It is only ever data: no shell and no option parser sees it.
-fn is_username(name: &str) -> bool {
+pub(super) fn is_username(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= limits::USERNAME && !name.contains(char::is_control)
 }

@@ -7,8 +7,9 @@ use ldm_protocol::{Failure, FailureKind};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::client::Client;
 use super::login::Login;
-use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy, misuse, refusal};
+use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy};
 use crate::worker::protocol::Command;
 
 /// A greeter that has been told of its session's start may take this long to end by itself (greetd's measure).
@@ -108,6 +109,8 @@ enum Local {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: u64,
+    /// The servers it may connect to; empty: as configured.
+    pub(super) servers: Vec<String>,
     /// The server it is connected to.
     pub(super) server: Option<String>,
     /// Who logs in there.
@@ -131,6 +134,14 @@ pub struct Seat {
     pub(super) prepare_again: Instant,
     /// What the user of this session was told.
     pub(super) announced: Vec<FailureKind>,
+    /// The server that somebody chose.
+    pub(super) chosen: Option<String>,
+    /// `LDM_AUTOLOGIN` may be tried: nothing has failed since the start, or since a session that ended as it should.
+    pub(super) automatic: bool,
+    /// Not before this.
+    pub(super) auto_again: Instant,
+    auto_backoff: Backoff,
+    pub(super) client: Client,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -153,6 +164,11 @@ impl Seat {
             ours: false,
             prepare_again: now,
             announced: Vec::new(),
+            chosen: None,
+            automatic: true,
+            auto_again: now,
+            auto_backoff: Backoff::default(),
+            client: Client::default(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -181,7 +197,7 @@ impl Seat {
             _ => None,
         };
         let worker = self.worker.as_ref().and_then(|w| w.until);
-        [greeter, state, worker].into_iter().flatten().min()
+        [greeter, state, worker, self.automatic_until()].into_iter().flatten().min()
     }
 
     /// What follows from an event.
@@ -208,6 +224,7 @@ impl Seat {
             // Of a worker that was let go of.
             Event::Worker(..) | Event::WorkerExited(_) => {}
             Event::LocalExited(id, why) => self.local_exited(id, why),
+            Event::Client(told) => self.client_told(told),
             Event::Tick => self.tick(),
             Event::Shutdown => self.shutdown(),
         }
@@ -240,7 +257,7 @@ impl Seat {
         self.display = Display::Up;
         self.display_backoff.up(self.now);
         if matches!(self.state, State::StartingDisplay) {
-            self.start_greeter();
+            self.greet();
         }
     }
 
@@ -260,8 +277,9 @@ impl Seat {
         if matches!(self.state, State::Stopping(_)) {
             return;
         }
-        if matches!(self.state, State::InSession | State::StartingSession(_)) {
+        if matches!(self.state, State::InSession | State::StartingSession(_)) || self.is_automatic() {
             self.failure = Some(Failure::new(FailureKind::DisplayLost));
+            self.automatic = false;
         }
         // No kind end: the session's programs have lost their display already, and the user waits for a new one.
         self.drop_worker();
@@ -284,10 +302,11 @@ impl Seat {
 
     // --- greeter ---
 
-    fn start_greeter(&mut self) {
+    pub(super) fn start_greeter(&mut self) {
         self.state = State::Greeting;
         self.greeter = Greeter::Up;
         self.ours = false;
+        self.client.greeter_gone();
         self.greeter_backoff.up(self.now);
         self.act(Action::StartGreeter);
     }
@@ -323,7 +342,7 @@ impl Seat {
         }
     }
 
-    fn start_session(&mut self, choice: super::Choice) {
+    pub(super) fn start_session(&mut self, choice: super::Choice) {
         self.greeter_backoff.done();
         self.announced.clear();
         self.act(Action::StartSession(choice));
@@ -331,6 +350,10 @@ impl Seat {
     }
 
     fn link_closed(&mut self) {
+        self.client.greeter_gone();
+        if self.is_automatic() {
+            return;
+        }
         // Our own greeter closes its one connection as it ends. What remains of it, and of its PAM session, goes while the
         // server starts the session; no window of that can be there sooner.
         if self.ours {
@@ -347,25 +370,44 @@ impl Seat {
     }
 
     fn link_broken(&mut self, why: &str) {
+        self.client.greeter_gone();
         self.report(format!("the greeter broke the protocol: {why}"));
-        if self.login().is_some() {
+        if self.login().is_some() && !self.is_automatic() {
             self.abandon();
         }
     }
 
     // --- worker ---
 
-    /// Starts a worker that connects.
-    pub(super) fn start_worker(&mut self) {
+    /// Starts a worker that connects to one of these servers; empty: as configured.
+    pub(super) fn start_worker(&mut self, servers: Vec<String>) {
         self.workers += 1;
-        self.worker = Some(Worker { id: self.workers, server: None, login: String::new(), until: None });
-        self.act(Action::StartWorker(self.workers));
+        let worker =
+            Worker { id: self.workers, servers: servers.clone(), server: None, login: String::new(), until: None };
+        self.worker = Some(worker);
+        self.act(Action::StartWorker(self.workers, servers));
+    }
+
+    /// Takes the connection that was made ahead to these servers for the login that was begun, or makes one.
+    pub(super) fn claim_worker(&mut self, servers: Vec<String>) {
+        match &mut self.worker {
+            Some(worker) if worker.servers == servers => {
+                worker.until = None;
+                if let Some(login) = self.login() {
+                    login.ahead = true;
+                }
+            }
+            _ => {
+                self.drop_worker();
+                self.start_worker(servers);
+            }
+        }
     }
 
     /// The greeter says that a login is coming.
     pub(super) fn prepare(&mut self) {
         if self.worker.is_none() && self.now >= self.prepare_again {
-            self.start_worker();
+            self.start_worker(Vec::new());
             self.keep_prepared();
         }
     }
@@ -414,6 +456,7 @@ impl Seat {
 
     /// The session runs: its user may start programs here, if anybody may.
     pub(super) fn start_local(&mut self, user: Option<Box<UserRecord>>) {
+        self.auto_backoff.up(self.now);
         if self.policy.local_apps && self.local == Local::Down {
             self.locals += 1;
             self.local = Local::Up(self.locals);
@@ -441,9 +484,16 @@ impl Seat {
             Some(f) if matches!(f.kind, FailureKind::SessionTooShort | FailureKind::SessionFailed) => None,
             Some(_) => ran.then_some(EXIT_SESSION),
         };
-        if let Some(failure) = &failure {
-            self.report(format!("the session failed: {failure}"));
+        match &failure {
+            Some(failure) => {
+                self.report(format!("the session failed: {failure}"));
+                self.client.failed(failure, self.now);
+            }
+            None => self.client_ended(),
         }
+        // A failed one is told by a greeter, and not tried again.
+        self.automatic = failure.is_none();
+        self.auto_again = self.auto_backoff.down(self.now);
         self.failure = failure;
         self.drop_worker();
         self.terminate_greeter();
@@ -473,6 +523,7 @@ impl Seat {
             let failure = Failure::new(FailureKind::Internal).detail("the session worker does not answer");
             self.session_over(Some(failure));
         }
+        self.automatic_tick();
     }
 
     fn shutdown(&mut self) {
@@ -510,7 +561,7 @@ impl Seat {
                             self.state = State::Ended;
                             self.act(Action::Exit(status));
                         }
-                        Then::Restart if self.display == Display::Up => self.start_greeter(),
+                        Then::Restart if self.display == Display::Up => self.greet(),
                         Then::Restart => self.start_display(),
                     },
                 }
@@ -520,40 +571,9 @@ impl Seat {
                 if busy || self.now < retry_at {
                     return;
                 }
-                if self.display == Display::Up { self.start_greeter() } else { self.start_display() }
+                if self.display == Display::Up { self.greet() } else { self.start_display() }
             }
             _ => {}
         }
-    }
-
-    // --- answers ---
-
-    /// The login that was begun, if one was.
-    pub(super) fn login(&mut self) -> Option<&mut Login> {
-        match &mut self.state {
-            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => Some(login),
-            _ => None,
-        }
-    }
-
-    /// Answers the request whose answer was owed with an error, and forgets the login.
-    pub(super) fn fail_login(&mut self, failure: Failure) {
-        self.drop_worker();
-        self.act(Action::Reply(refusal(failure)));
-        self.state = State::Greeting;
-    }
-
-    /// Gives the login up. A connection on which nothing was said yet is kept for the next.
-    pub(super) fn abandon(&mut self) {
-        if let State::Connecting(_) = self.state {
-            self.keep_prepared();
-        } else {
-            self.drop_worker();
-        }
-        self.state = State::Greeting;
-    }
-
-    pub(super) fn misused(&mut self, description: &str) {
-        self.act(Action::Reply(misuse(description)));
     }
 }

@@ -4,9 +4,12 @@
 //! bounded queue and carries its actions out. What comes from the greeter (user `ldm-greeter`) and from the session worker
 //! (user `ldm`) is bounded and checked here again: neither is trusted, only what they may ask for is done.
 
+mod allow;
 mod backoff;
 mod choice;
 mod client;
+mod guest;
+mod language;
 mod local_link;
 mod login;
 mod machine;
@@ -16,11 +19,14 @@ mod tests;
 mod worker_link;
 
 use ldm_protocol::Failure;
-use ldm_protocol::client::{Access, Power};
+use ldm_protocol::client::{Access, Facts, Power};
 use ldm_protocol::greetd::{self, Request, Response};
 use ldm_protocol::helper::{SessionEntry, UserRecord};
 
+pub use allow::{Limit, Rules};
 pub use choice::Choice;
+pub use client::Told;
+pub use guest::Guest;
 pub use machine::{Seat, State};
 pub use run::{Options, SetupError, run};
 
@@ -28,6 +34,7 @@ use crate::worker::protocol;
 
 /// What the configuration and the command line decide about a seat's behaviour.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a key, or a word of the command line
 pub struct Policy {
     /// This client's name.
     pub hostname: String,
@@ -45,6 +52,16 @@ pub struct Policy {
     pub force_language: Option<String>,
     /// `LOCAL_APPS`.
     pub local_apps: bool,
+    /// `LDM_USER_ALLOW`, `LDM_USER_DENY`.
+    pub rules: Rules,
+    /// `LDM_LIMIT_ONE_SESSION`.
+    pub limit: Limit,
+    /// `LDM_GUESTLOGIN`, `LDM_LOGIN_TIMEOUT`, `LDM_AUTOLOGIN`.
+    pub guest: Option<Guest>,
+    /// Layouts in `XKBLAYOUT`.
+    pub layouts: u8,
+    /// `LDM_REMEMBER_USER`.
+    pub remember_user: bool,
     /// The display is not ours (`--display`): it is never stopped, and when it ends, so do we.
     pub attached: bool,
     /// `--once`.
@@ -74,6 +91,8 @@ pub enum Event {
     WorkerExited(u64),
     /// The local session of this number has ended; why, if not as it should.
     LocalExited(u64, Option<String>),
+    /// What came of an action that is about the client.
+    Client(client::Told),
     /// The time of [`Seat::deadline`] has come.
     Tick,
     /// We have been asked to end.
@@ -99,8 +118,8 @@ pub enum Action {
     CloseLink,
     /// Write the `.desktop` files of these sessions for foreign greeters.
     PublishSessions(Vec<SessionEntry>),
-    /// Start a session worker of this number and have it connect.
-    StartWorker(u64),
+    /// Start a session worker of this number and have it connect to one of these servers; empty: as configured.
+    StartWorker(u64, Vec<String>),
     /// Send to the worker.
     Tell(protocol::Command),
     /// Have the worker start the session.
@@ -114,14 +133,28 @@ pub enum Action {
     StartLocal(u64, String, Option<Box<UserRecord>>),
     /// Have the local session end everything that it began.
     StopLocal,
-    /// Learn more of the servers' state; what is known is the policy's `facts` until then.
+    /// Learn more of the servers' state; [`client::Told::Server`] and [`client::Told::ServersAsked`] follow.
     ProbeServers,
-    /// Run the administrator's command of this number.
+    /// Use this server alone for workers to come; `None`: the configured ones.
+    UseServer(Option<String>),
+    /// Run the administrator's command of this number; [`client::Told::Command`] follows.
     RunCommand(u8),
-    /// Restart, switch off or suspend this client.
-    Power(Power),
-    /// Play a tone.
+    /// Restart, switch off or suspend this client; [`client::Told::Power`] follows.
+    Power {
+        /// Which.
+        action: Power,
+        /// Also if somebody is logged in.
+        confirmed: bool,
+    },
+    /// Play a tone; [`client::Told::Sound`] follows.
     TestSound,
+    /// Answer the greeter's request with these facts, completed by what only the system knows: version, addresses, and the
+    /// time of the failure, which is its age in seconds here.
+    Facts(Box<Facts>),
+    /// The layout that the session to come is to begin with.
+    UseLayout(u8),
+    /// This user's session runs: remember who it was.
+    RememberUser(String),
     /// Switch help in seeing, hearing and typing on and off, and remember it.
     SetAccess(Access),
     /// Something failed, for the log.

@@ -3,7 +3,13 @@
 //! Every part (display, greeter, worker, socket) is a task that owns its process, reports into one bounded queue and is
 //! waited for at the end. The loop itself never waits for a part.
 
+mod access;
+mod client;
+mod last_user;
+mod layouts;
+mod power;
 mod services;
+mod sessions;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,17 +18,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
-use ldm_protocol::greetd;
-use ldm_protocol::helper::DirectDisplay;
-use ldm_protocol::{Failure, FailureKind, text};
+use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::worker_link::Worker;
-use super::{Action, Choice, Event, Policy, Seat};
+use super::{Action, Event, Guest, Limit, Policy, Rules, Seat, Told};
 use crate::audio::Sound;
 use crate::config::Config;
 use crate::display::{Display, DisplayError, DisplaySpec};
@@ -30,7 +33,7 @@ use crate::greeter_link::{Directory, DirectoryError, FromGreeter, Greeter, Link,
 use crate::local_session;
 use crate::log::chain;
 use crate::sys::{self, Account, AccountError};
-use crate::worker::protocol::{self, Command, Connect, LocalDisplay, Start};
+use crate::worker::protocol::{Command, LocalDisplay};
 
 /// Events that wait; who has more to say waits.
 const QUEUE: usize = 32;
@@ -129,6 +132,9 @@ enum Part {
     Notice,
     Local(u64),
     Sound,
+    Beside,
+    /// Something that a greeter asked for besides the login.
+    Client,
 }
 
 struct Driver {
@@ -154,6 +160,15 @@ struct Driver {
     stop_local: Option<oneshot::Sender<()>>,
     /// Of the session that runs or begins.
     sound: Option<Sound>,
+    /// What is switched on at the greeter, and for its sessions.
+    access: Access,
+    /// Programs beside the greeter that runs.
+    beside: Option<access::Running>,
+    /// Message buses so far.
+    buses: u64,
+    /// `LDM_STATE_DIR` cannot be written.
+    forgetful: bool,
+    choices: client::Choices,
 }
 
 impl Driver {
@@ -173,6 +188,7 @@ impl Driver {
             language: config.force_language.clone().or(config.language.clone()),
             vt: config.vt,
         };
+        let access = access::remembered(&config.state_dir, config.access);
         let mut driver = Self {
             config,
             greeter,
@@ -192,6 +208,11 @@ impl Driver {
             local_end: None,
             stop_local: None,
             sound: None,
+            access,
+            beside: None,
+            buses: 0,
+            forgetful: false,
+            choices: client::Choices::default(),
         };
         if driver.config.directx {
             tracing::warn!(
@@ -216,15 +237,25 @@ impl Driver {
 
     fn policy(&self, options: &Options) -> Policy {
         let config = &self.config;
+        let hostname = sys::hostname();
+        let guest = Guest::of(config, &hostname).unwrap_or_else(|why| {
+            tracing::warn!("{}", text::sanitise_line(&why, LOG_LINE));
+            None
+        });
         Policy {
-            hostname: sys::hostname(),
+            rules: Rules::of(config),
+            limit: Limit::of(config),
+            guest,
+            hostname,
             server: config.servers.first().cloned().unwrap_or_default(),
-            facts: greetd::Seat::default(),
+            facts: self.facts(),
             session: config.session.clone(),
             force_session: config.force_session.clone(),
             language: config.language.clone(),
             force_language: config.force_language.clone(),
             local_apps: config.local_apps,
+            layouts: self.layouts(),
+            remember_user: config.remember_user,
             attached: self.attach.is_some(),
             once: options.once,
         }
@@ -244,6 +275,7 @@ impl Driver {
                     self.stop_display = None;
                 } else if let Event::GreeterExited(_) = event {
                     self.to_greeter = None;
+                    self.beside = None;
                     self.tell_link(ToGreeter::Close);
                 } else if let Event::WorkerExited(_) = event {
                     self.sound = None;
@@ -281,7 +313,8 @@ impl Driver {
             Part::Greeter => Some(self.take(Input::Seat(Event::GreeterExited(why)))),
             Part::Worker(id) => Some(self.take(Input::Seat(Event::WorkerExited(id)))),
             Part::Local(id) => Some(Event::LocalExited(id, Some(why))),
-            Part::Sound | Part::Notice => None,
+            Part::Client => Some(Event::Client(Told::Died)),
+            Part::Sound | Part::Notice | Part::Beside => None,
             // Nobody can log in without it; the service manager starts us again.
             Part::Socket => Some(Event::Shutdown),
         }
@@ -306,7 +339,7 @@ impl Driver {
                     tracing::warn!(error = %chain(&error), "foreign greeters see no session list");
                 }
             }
-            Action::StartWorker(id) => self.start_worker(id),
+            Action::StartWorker(id, servers) => self.start_worker(id, servers),
             Action::Tell(command) => self.tell_worker(command),
             Action::StartSession(choice) => self.start_session(choice),
             Action::DropWorker => {
@@ -317,11 +350,15 @@ impl Driver {
             Action::Announce(failure) => self.announce(&failure),
             Action::StartLocal(id, login, user) => self.start_local(id, login, user),
             Action::StopLocal => self.stop_local = None,
-            Action::ProbeServers
-            | Action::RunCommand(_)
-            | Action::Power(_)
-            | Action::TestSound
-            | Action::SetAccess(_) => {}
+            Action::ProbeServers => self.probe_servers(),
+            Action::UseServer(name) => self.choices.server = name,
+            Action::RunCommand(number) => self.run_command(number),
+            Action::Power { action, confirmed } => self.power(action, confirmed),
+            Action::TestSound => self.test_sound(),
+            Action::Facts(facts) => self.tell_facts(*facts),
+            Action::UseLayout(group) => self.choices.group = group,
+            Action::RememberUser(name) => self.remember_user(&name),
+            Action::SetAccess(access) => self.set_access(access),
             // The last words of a session are in it, and may be anything.
             Action::Failed(what) => tracing::warn!("{}", text::sanitise_line(&what, LOG_LINE)),
             Action::Exit(status) => return Some(status),
@@ -340,9 +377,9 @@ impl Driver {
             let account = &self.greeter.account;
             (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid))
         });
-        let (authority, events) = (self.directory.authority(), self.events.clone());
+        let (authority, events, keyboard) = (self.directory.authority(), self.events.clone(), self.keyboard());
         self.spawn(Part::Display, async move {
-            let why = serve_display(source, authority, owner, &events, stopped).await;
+            let why = serve_display(source, authority, owner, keyboard, &events, stopped).await;
             let _ = events.send(Input::Seat(Event::DisplayExited(why))).await;
         });
     }
@@ -364,13 +401,15 @@ impl Driver {
     }
 
     fn start_greeter(&mut self) {
+        self.reset_keyboard();
         if let Err(error) = self.directory.fresh_home() {
             tracing::warn!(error = %chain(&error), "the greeter keeps its old home");
         }
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         let (commands, mut signals) = mpsc::channel(COMMANDS);
         self.to_greeter = Some(commands);
-        let started = self.greeter.start(&display, &self.directory);
+        let bus = self.start_beside(&display);
+        let started = self.greeter.start(&display, &self.directory, bus.as_deref(), self.access.screen_reader);
         let events = self.events.clone();
         self.spawn(Part::Greeter, async move {
             let why = match started {
@@ -419,76 +458,6 @@ impl Driver {
         }
     }
 
-    fn start_worker(&mut self, id: u64) {
-        let (commands, queue) = mpsc::channel(COMMANDS);
-        let events = self.events.clone();
-        let local = self.pair_for_local();
-        match Worker::start(id, &self.worker_account, self.config.log_level, local) {
-            Ok(worker) => {
-                self.to_worker = Some((id, commands));
-                self.spawn(Part::Worker(id), worker.serve(events, queue));
-                self.tell_worker(Command::Connect(self.connect()));
-            }
-            Err(error) => {
-                tracing::error!(%error, "no session worker");
-                let failure = Failure::new(FailureKind::Internal).detail(&error.to_string());
-                self.spawn(Part::Worker(id), async move {
-                    let event = Event::Worker(id, protocol::Event::Failed(failure));
-                    let _ = events.send(Input::Seat(event)).await;
-                });
-            }
-        }
-    }
-
-    fn connect(&self) -> Connect {
-        let config = &self.config;
-        Connect {
-            servers: config.servers.clone(),
-            port: config.port,
-            known_hosts: config.known_hosts.clone(),
-            trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
-            want_info: config.force_session.is_none(),
-            want_sound: config.sound,
-        }
-    }
-
-    fn tell_worker(&mut self, command: Command) {
-        let Some((id, worker)) = &self.to_worker else { return };
-        if worker.try_send(command).is_err() {
-            // Gone, which its task reports; or hung, which letting go of it ends.
-            tracing::warn!(worker = id, "the session worker takes no commands");
-            self.to_worker = None;
-        }
-    }
-
-    fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language } = choice;
-        tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
-        let display = self.display.clone().unwrap_or_default();
-        let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
-            // The worker puts this machine's address before it, as the server sees it.
-            display: display.name.clone(),
-            cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
-        });
-        let xsession = self.config.xsession.clone();
-        let services = protocol::Services { sound: self.start_sound(), ..self.services() };
-        self.tell_worker(Command::Start(Box::new(Start {
-            session,
-            remember,
-            language,
-            xsession,
-            display,
-            direct,
-            services,
-            remember_language: false,
-            env: self.config.client_env.clone(),
-            keyboard: None,
-            access: Access::default(),
-            end_others: false,
-        })));
-    }
-
     /// Waits until every part has ended. Letting go of their queues tells them.
     async fn end(self, mut inputs: mpsc::Receiver<Input>) {
         let Self {
@@ -502,9 +471,11 @@ impl Driver {
             sound,
             directory,
             notices,
+            choices,
+            beside,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices));
+        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices, beside));
         let all = async {
             loop {
                 tokio::select! {
@@ -531,6 +502,7 @@ async fn serve_display(
     source: Source,
     authority: PathBuf,
     owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
+    keyboard: layouts::Setup,
     events: &mpsc::Sender<Input>,
     mut stopped: oneshot::Receiver<()>,
 ) -> String {
@@ -540,6 +512,7 @@ async fn serve_display(
             Source::Attach(name, file) => Display::attach(&name, file.as_deref()).await?,
         };
         display.write_authority(&authority, owner)?;
+        keyboard.apply(&display.name().to_string()).await;
         Ok::<_, DisplayError>(display)
     };
     tokio::pin!(start);

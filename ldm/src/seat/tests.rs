@@ -1,16 +1,21 @@
 //! Scenarios as transcripts: `[+MS] event -> actions`, one step a line. Everything a step does must be written there.
 
+mod allowed;
+mod client;
 mod crashes;
+mod guests;
 mod local;
 mod logins;
 
 use std::time::Duration;
 
+use ldm_protocol::client::{Elsewhere, Load, MenuItem, Power, Server, SoundTest, Transport};
 use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
-use ldm_protocol::helper::{Info, SessionEntry, UserRecord};
+use ldm_protocol::helper::{Group, Info, SessionEntry, UserRecord};
 use ldm_protocol::{Failure, FailureKind, Secret};
 use tokio::time::Instant;
 
+use super::client::{PowerTold, Told};
 use super::{Action, Event, Policy, Seat};
 use crate::worker::protocol::{self, Command};
 
@@ -52,6 +57,7 @@ fn parse_event(text: &str) -> Event {
         "shutdown" => Event::Shutdown,
         "tick" => Event::Tick,
         "ask" => Event::Request(parse_request(rest)),
+        "told" => Event::Client(parse_told(rest)),
         "w1" | "w2" | "w3" => {
             let id = word[1..].parse().unwrap();
             if rest == "exit" { Event::WorkerExited(id) } else { Event::Worker(id, parse_worker(rest)) }
@@ -72,7 +78,35 @@ fn parse_request(text: &str) -> Request {
         "hello-9" => Request::LdmHello { version: 9 },
         "prepare" => Request::LdmPrepare,
         "sessions" => Request::LdmSessions,
+        "guest" => Request::LdmGuest,
+        "end-others" => Request::LdmEndOthers,
+        "servers" => Request::LdmServers,
+        "server" => Request::LdmServer { name: (!rest.is_empty()).then(|| rest.into()) },
+        "menu" => Request::LdmMenu { number: rest.parse().unwrap() },
+        "reboot" => Request::LdmPower { action: Power::Reboot, confirmed: rest == "confirmed" },
+        "suspend" => Request::LdmPower { action: Power::Suspend, confirmed: false },
+        "facts" => Request::LdmFacts,
+        "sound-test" => Request::LdmSoundTest,
+        "layout" => Request::LdmLayout { group: rest.parse().unwrap() },
         other => panic!("no request {other}"),
+    }
+}
+
+fn parse_told(text: &str) -> Told {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match word {
+        "up" => Told::Server(Server { name: rest.into(), up: Some(true), load: Some(Load::Low) }),
+        "down" => Told::Server(Server { name: rest.into(), up: Some(false), load: None }),
+        "asked" => Told::ServersAsked,
+        "command" => Told::Command(if rest.is_empty() { Ok(()) } else { Err(rest.into()) }),
+        "power" => Told::Power(match rest.split_once(' ') {
+            Some(("confirm", users)) => PowerTold::Confirm(users.split(',').map(str::to_owned).collect()),
+            Some(("failed", why)) => PowerTold::Failed(why.into()),
+            _ => PowerTold::Done,
+        }),
+        "played" => Told::Sound(SoundTest::Played),
+        "died" => Told::Died,
+        other => panic!("nothing is told as {other}"),
     }
 }
 
@@ -81,32 +115,50 @@ fn parse_worker(text: &str) -> protocol::Event {
     let message = |style| protocol::Event::Message { style, text: rest.to_owned() };
     let failed = |kind| protocol::Event::Failed(Failure::new(kind));
     match word {
-        "connected" => protocol::Event::Connected { server: "srv".into(), transport: Box::default() },
+        "connected" => {
+            let server = if rest.is_empty() { "srv" } else { rest };
+            let transport = Transport { server: server.into(), ..Transport::default() };
+            protocol::Event::Connected { server: server.into(), transport: Box::new(transport) }
+        }
         "visible" => message(AuthMessageType::Visible),
         "secret" => message(AuthMessageType::Secret),
         "info" => message(AuthMessageType::Info),
         "error" => message(AuthMessageType::Error),
         "authenticated" => protocol::Event::Authenticated,
-        "sessions" => protocol::Event::Sessions(Box::new(Info {
-            sessions: rest
-                .split(' ')
-                .map(|id| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None })
-                .collect(),
-            remembered: Some("icewm".into()),
-            ..Info::default()
-        })),
+        "sessions" => protocol::Event::Sessions(Box::new(parse_info(rest))),
         "started" => protocol::Event::Started {
             user: (!rest.is_empty()).then(|| Box::new(UserRecord { name: rest.into(), ..UserRecord::default() })),
         },
         "ended" => protocol::Event::Ended { status: 0 },
         "denied" => failed(FailureKind::Denied),
         "lost" => failed(FailureKind::ConnectionLost),
+        "unreachable" => failed(FailureKind::ServerUnreachable),
+        "expired" => failed(FailureKind::PasswordExpired),
+        "taken" => failed(FailureKind::SessionTaken),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
         "notice" => protocol::Event::Notice(Failure::new(FailureKind::NoSound)),
         "no-x11" => failed(FailureKind::NoX11),
         other => panic!("no worker event {other}"),
     }
+}
+
+/// Ids of sessions, `user=NAME,GROUP…`, and `at=CLIENT` for a session elsewhere.
+fn parse_info(text: &str) -> Info {
+    let mut info = Info { remembered: Some("icewm".into()), ..Info::default() };
+    for word in text.split(' ') {
+        if let Some(user) = word.strip_prefix("user=") {
+            let mut names = user.split(',').map(str::to_owned);
+            let name = names.next().unwrap();
+            let groups = names.map(|name| Group { name, gid: 1 }).collect();
+            info.user = Some(UserRecord { name, groups, ..UserRecord::default() });
+        } else if let Some(client) = word.strip_prefix("at=") {
+            info.elsewhere.push(Elsewhere { client: client.into(), since: 0 });
+        } else {
+            info.sessions.push(SessionEntry { id: word.into(), name: word.to_uppercase(), comment: None });
+        }
+    }
+    info
 }
 
 fn show(action: &Action) -> String {
@@ -121,8 +173,11 @@ fn show(action: &Action) -> String {
         Action::PublishSessions(list) => {
             format!("publish {}", list.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","))
         }
-        Action::StartWorker(id) => format!("worker {id}"),
-        Action::Tell(Command::Login { username, .. }) => format!("login {username}"),
+        Action::StartWorker(id, servers) if servers.is_empty() => format!("worker {id}"),
+        Action::StartWorker(id, servers) => format!("worker {id} at {}", servers.join(",")),
+        Action::Tell(Command::Login { username, key: None }) => format!("login {username}"),
+        Action::Tell(Command::Login { username, key: Some(key) }) => format!("login {username} by {}", key.display()),
+        Action::Tell(Command::Allowed) => "allowed".into(),
         Action::Tell(Command::Answer { response }) => {
             format!("answer {}", response.as_ref().map_or("null", Secret::expose))
         }
@@ -137,9 +192,22 @@ fn show(action: &Action) -> String {
             format!("start-local {id} {login} {}", user.as_ref().map_or("nobody", |user| &user.name))
         }
         Action::StopLocal => "stop-local".into(),
-        Action::ProbeServers | Action::RunCommand(_) | Action::Power(_) | Action::TestSound | Action::SetAccess(_) => {
-            format!("{action:?}")
+        Action::SetAccess(_) => format!("{action:?}"),
+        Action::ProbeServers => "probe".into(),
+        Action::UseServer(name) => format!("use {}", name.as_deref().unwrap_or("any")),
+        Action::RunCommand(number) => format!("command {number}"),
+        Action::Power { action, confirmed } => {
+            format!("power {action:?}{}", if *confirmed { " confirmed" } else { "" })
         }
+        Action::TestSound => "tone".into(),
+        Action::UseLayout(group) => format!("layout {group}"),
+        Action::RememberUser(name) => format!("remember {name}"),
+        Action::Facts(facts) => format!(
+            "facts {:?} {:?} {:?}",
+            facts.transport.as_ref().map(|t| t.server.as_str()),
+            facts.failure.as_ref().map(|(failure, age)| (failure.kind, *age)),
+            facts.sound
+        ),
         Action::Failed(_) => "log".into(),
         Action::Exit(status) => format!("exit {status}"),
         Action::Reply(response) => match response {
@@ -152,16 +220,27 @@ fn show(action: &Action) -> String {
             Response::AuthMessage { auth_message_type, auth_message } => {
                 format!("{auth_message_type:?} {auth_message}")
             }
-            Response::LdmServers { .. } | Response::LdmConfirm { .. } | Response::LdmFacts(_) => {
-                format!("{response:?}")
+            Response::LdmServers { servers } => {
+                let one = |s: &Server| format!("{}:{:?}:{:?}", s.name, s.up, s.load);
+                format!("servers {}", servers.iter().map(one).collect::<Vec<_>>().join(" "))
             }
-            Response::LdmSeat(s) => format!("seat {} {:?}", s.server, s.failure.as_ref().map(|f| f.kind)),
-            Response::LdmSessions(s) => format!(
-                "sessions {} {} {}",
-                s.sessions.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","),
-                session(&s.preselected),
-                session(&s.forced)
-            ),
+            Response::LdmConfirm { users } => format!("confirm {}", users.join(",")),
+            Response::LdmFacts(_) => format!("{response:?}"),
+            Response::LdmSeat(s) => {
+                let guest = if s.guest { " guest" } else { "" };
+                let countdown = s.countdown.map(|seconds| format!(" countdown {seconds}")).unwrap_or_default();
+                format!("seat {} {:?}{guest}{countdown}", s.server, s.failure.as_ref().map(|f| f.kind))
+            }
+            Response::LdmSessions(s) => {
+                let elsewhere: Vec<&str> = s.elsewhere.iter().flat_map(|e| [" at ", &e.client]).collect();
+                format!(
+                    "sessions {} {} {}{}",
+                    s.sessions.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(","),
+                    session(&s.preselected),
+                    session(&s.forced),
+                    elsewhere.concat()
+                )
+            }
         },
     }
 }

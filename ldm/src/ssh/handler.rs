@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ldm_protocol::client::Transport;
 use ldm_protocol::{limits, text};
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::channel::ByteStream;
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     forward: Mutex<Option<Arc<Forward>>>,
     ended: watch::Sender<Option<End>>,
     refused: Mutex<Option<Reason>>,
+    agreed: Mutex<Transport>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,6 +65,7 @@ impl Shared {
             forward: Mutex::default(),
             ended: watch::Sender::new(None),
             refused: Mutex::default(),
+            agreed: Mutex::default(),
         })
     }
 
@@ -104,6 +107,11 @@ impl Shared {
     /// Why the host key was refused, if it was.
     pub(super) fn refused(&self) -> Option<Reason> {
         lock(&self.refused).take()
+    }
+
+    /// What the two sides agreed upon; the server's name is not known here.
+    pub(super) fn agreed(&self) -> Transport {
+        lock(&self.agreed).clone()
     }
 
     fn end(&self, end: End) {
@@ -195,6 +203,27 @@ pub(super) async fn accept(
 
 impl client::Handler for Handler {
     type Error = HandlerError;
+
+    async fn kex_done(
+        &mut self,
+        _secret: Option<&[u8]>,
+        names: &Names,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let cipher: &str = names.cipher.as_ref();
+        // One that authenticates by itself needs no other, whatever was agreed upon (RFC 5647 section 5.1).
+        let own = cipher.contains("gcm") || cipher.contains("poly1305");
+        let word = |name: &str| text::sanitise_line(name, limits::SESSION_NAME);
+        *lock(&self.shared.agreed) = Transport {
+            server: String::new(),
+            software: word(&String::from_utf8_lossy(session.remote_sshid())),
+            key_exchange: word(names.kex.as_ref()),
+            host_key: word(names.key.as_str()),
+            cipher: word(cipher),
+            mac: if own { String::new() } else { word(names.server_mac.as_ref()) },
+        };
+        Ok(())
+    }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), HandlerError> {
         let _ = self.banners.try_send(text::sanitise(banner, limits::PROMPT));

@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ldm_protocol::client::Transport;
 use russh::client::{AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
@@ -111,6 +112,11 @@ impl Connection {
     /// The server's name as configured.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// What was agreed upon with it, sanitised.
+    pub fn transport(&self) -> Transport {
+        Transport { server: self.server.clone(), ..self.shared.agreed() }
     }
 
     /// The address of this client, as its own system has it.
@@ -381,6 +387,10 @@ fn open_failure(why: &ChannelOpenFailure) -> &'static str {
 fn read_key(path: &Path) -> std::io::Result<zeroize::Zeroizing<String>> {
     use std::io::Read;
     let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_KEY_FILE + 1));
+    // A FIFO would never come to an end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
     std::fs::File::open(path)?.take(MAX_KEY_FILE as u64 + 1).read_to_string(&mut text)?;
     if text.len() > MAX_KEY_FILE {
         return Err(std::io::Error::other("too large for a private key"));

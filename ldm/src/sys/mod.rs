@@ -10,6 +10,7 @@ mod strays;
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::{fs, io};
 
 use nix::libc;
@@ -50,6 +51,13 @@ pub fn uid() -> u32 {
 /// This machine's name, or an empty text where it has none.
 pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+/// The hardware address of a network interface; loopback has none.
+pub fn hardware_address(interface: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/sys/class/net/{interface}/address")).ok()?;
+    let mac = text.trim();
+    (mac.len() == 17 && mac != "00:00:00:00:00:00").then(|| mac.to_owned())
 }
 
 /// Whether the C library here has the locale `name`; of an empty name, what our own environment names (newlocale(3)).
@@ -105,6 +113,14 @@ pub fn watch_priority(file: fs::File) -> io::Result<AsyncFd<fs::File>> {
     // SAFETY: a `File` owns its descriptor, which stays open and the same until the file is dropped; `AsyncFd` keeps the file.
     #[allow(unsafe_code)]
     Ok(unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) }?)
+}
+
+/// Watches a listening socket for connections that somebody else may then accept.
+pub fn watch_listener(listener: UnixListener) -> io::Result<AsyncFd<UnixListener>> {
+    listener.set_nonblocking(true)?;
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
 }
 
 /// Takes a mount away at once; it goes when nobody uses it any more (umount2(2), `MNT_DETACH`).

@@ -9,7 +9,7 @@ pub(super) fn facts(address: Option<IpAddr>) -> Client {
     Client {
         address: address.map(|a| a.to_string()),
         hostname: Some(crate::sys::hostname()).filter(|name| !name.is_empty()),
-        mac: address.and_then(interface).and_then(|name| mac(&name)),
+        mac: address.and_then(interface).and_then(|name| crate::sys::hardware_address(&name)),
     }
 }
 
@@ -25,13 +25,6 @@ fn interface(address: IpAddr) -> Option<String> {
         (ip == address).then(|| interface.interface_name.clone())
     };
     nix::ifaddrs::getifaddrs().ok()?.find_map(|interface| has(&interface))
-}
-
-/// Its hardware address; loopback has none.
-fn mac(interface: &str) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/address")).ok()?;
-    let mac = text.trim();
-    (mac.len() == 17 && mac != "00:00:00:00:00:00").then(|| mac.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A server without `ldm-server-helper`: a script for its plain `sh` does what is needed most.
 
-use ldm_protocol::helper::{Info, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, VERSION};
+use ldm_protocol::helper::{
+    self, Group, Info, Keyboard, Refusal, SessionEntry, SessionEvent, SessionRequest, Sound, UserRecord, VERSION,
+};
 use ldm_protocol::{limits, text};
 
 /// The script; its head says what it takes and gives.
@@ -11,7 +13,7 @@ const TOO_SHORT: u64 = 5;
 
 /// What is missing then, for the log.
 pub(super) const MISSING: &str = "the server has no ldm-server-helper: sessions are listed and started by a plain shell script, \
-    with untranslated names, without the user's remembered choice, without sound and without LDM_DIRECTX";
+    with untranslated names, without the user's remembered choices, without a list of languages, without sound and without LDM_DIRECTX";
 
 /// The command that runs the script from standard input. It is the same for everybody: whatever the user's login shell is,
 /// it finds nothing in it to expand, and what the user chose is not on any command line. `dd` takes off the script and not a
@@ -50,13 +52,33 @@ pub(super) fn start_input(request: &SessionRequest) -> Option<String> {
         input.push_str(field);
         input.push('\n');
     }
+    for variable in variables(request) {
+        input.push_str(&variable);
+        input.push('\n');
+    }
+    // No more of them.
+    input.push('\n');
     Some(input)
+}
+
+/// `CLIENT_ENV` and the keyboard, as far as the script can set them: it has variables of its own, in small letters.
+fn variables(request: &SessionRequest) -> Vec<String> {
+    let own = |name: &str| !name.contains(|c: char| c.is_ascii_lowercase());
+    let env = request.env.iter().take(limits::CLIENT_VARIABLES).filter(|variable| {
+        variable.split_once('=').is_some_and(|(name, _)| helper::may_set(name) && own(name))
+            && !variable.contains(char::is_control)
+    });
+    let keyboard = request.keyboard.iter().flat_map(Keyboard::variables);
+    env.cloned().chain(keyboard.map(|(name, value)| format!("{name}={value}"))).collect()
 }
 
 /// Collects the answer to [`list_input`].
 #[derive(Default)]
 pub(super) struct Listing {
     sessions: Vec<SessionEntry>,
+    user: Option<UserRecord>,
+    /// More was said than a record has room for.
+    overflow: bool,
 }
 
 impl Listing {
@@ -66,7 +88,21 @@ impl Listing {
         let line = line.strip_prefix("LDM ")?;
         if line == "listed" {
             let sessions = std::mem::take(&mut self.sessions);
-            return Some(Info { version: VERSION, sessions, ..Info::default() });
+            let user = self.user.take().filter(|_| !self.overflow);
+            return Some(Info { version: VERSION, sessions, user, ..Info::default() });
+        }
+        if let Some(user) = line.strip_prefix("user ") {
+            self.user = uid_and_name(user).map(|(uid, name)| UserRecord { uid, name, ..UserRecord::default() });
+            return None;
+        }
+        if let Some(group) = line.strip_prefix("group ") {
+            match (&mut self.user, uid_and_name(group)) {
+                (Some(user), Some((gid, name))) if user.groups.len() < limits::GROUPS => {
+                    user.groups.push(Group { name, gid });
+                }
+                _ => self.overflow = true,
+            }
+            return None;
         }
         let (id, name) = line.strip_prefix("session ")?.split_once('/')?;
         if self.sessions.len() < limits::SESSIONS {
@@ -74,6 +110,12 @@ impl Listing {
         }
         None
     }
+}
+
+/// `1000/alice`.
+fn uid_and_name(line: &str) -> Option<(u32, String)> {
+    let (number, name) = line.split_once('/')?;
+    Some((number.parse().ok()?, name.to_owned()))
 }
 
 /// Reads the answers to [`start_input`].
@@ -115,6 +157,7 @@ impl Events {
                     milliseconds: seconds.saturating_mul(1000),
                     too_short: seconds < TOO_SHORT,
                     last_words: std::mem::take(&mut self.last_words),
+                    taken_by: None,
                 })
             }
             _ => None,

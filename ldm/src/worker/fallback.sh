@@ -35,7 +35,27 @@ entry() {
     [ -z "$try" ] || command -v "$try" >/dev/null 2>&1
 }
 
+# Who this is and all their groups, or nothing. Names of groups may hold blanks: id(1) tells them apart only as long as there are
+# as many words as numbers.
+who() {
+    uid=$(id -u) && name=$(id -un) && gids=$(id -G) || return
+    say "user $uid/$name"
+    names=$(id -Gn)
+    if [ "$(echo "$gids" | wc -w)" -eq "$(echo "$names" | wc -w)" ]; then
+        for gid in $gids; do
+            say "group $gid/${names%% *}"
+            names=${names#* }
+        done
+    else
+        for gid in $gids; do
+            group=$(getent group "$gid") || { say "group unknown"; return; }
+            say "group $gid/${group%%:*}"
+        done
+    fi
+}
+
 list() {
+    who 2>/dev/null
     seen=/
     for dir in $dirs; do
         for file in "$dir"/*.desktop; do
@@ -64,6 +84,8 @@ alive() { kill -s 0 "-$job" 2>/dev/null || [ -n "$(marked)" ]; }
 start() {
     IFS= read -r id; IFS= read -r lang; IFS= read -r xsession
     IFS= read -r LTSP_CLIENT; IFS= read -r LTSP_CLIENT_HOSTNAME; IFS= read -r LTSP_CLIENT_MAC; IFS= read -r sound
+    # NAME=VALUE, each checked by LDM: no name of this script's own, nothing but letters in capitals, digits and _ in it.
+    while IFS= read -r variable && [ -n "$variable" ]; do export "$variable"; done
     # Made for the helper, which is not there.
     [ -z "$sound" ] || rm -f -- "$sound"
     [ -n "$DISPLAY" ] || { say "refused no_display"; return; }

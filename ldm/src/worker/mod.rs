@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ldm_protocol::frame::encode;
+use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -263,7 +265,14 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
             info = remote.info(to.locale.as_deref()) => info?,
             command = link.command() => return chosen(command),
         };
-        tell(link, &Event::Sessions(Box::new(info))).await?;
+        tell(link, &sessions(info)).await?;
+        if to.checked {
+            let command = tokio::select! {
+                failure = remote.closed() => return Err(failure.into()),
+                command = link.command() => command,
+            };
+            let Some(Command::Allowed) = command else { return chosen(command) };
+        }
         // Not given up for a quick choice: that would leave a channel open on the server and need another.
         remote.get_ready().await;
     }
@@ -271,6 +280,28 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
         failure = remote.closed() => Err(failure.into()),
         command = link.command() => chosen(command),
     }
+}
+
+/// The event of these sessions. What goes first where it does not fit a frame is what is missed least; of the user there is all or
+/// nothing, because who is in half of their groups may be kept out by the other half.
+fn sessions(info: Info) -> Event {
+    let mut info = Box::new(info);
+    let cuts: [fn(&mut Info); 4] = [
+        |info| info.sessions.iter_mut().for_each(|session| session.comment = None),
+        |info| info.languages.clear(),
+        |info| info.xsession = None,
+        |info| info.user = None,
+    ];
+    for cut in cuts {
+        let event = Event::Sessions(info);
+        if encode(&event).is_ok() {
+            return event;
+        }
+        let Event::Sessions(whole) = event else { return event };
+        info = whole;
+        cut(&mut info);
+    }
+    Event::Sessions(info)
 }
 
 /// Tells the daemon; if that fails, it is gone.

@@ -24,6 +24,8 @@ pub enum Command {
         /// A guest's private key (OpenSSH's format, without a passphrase), to be tried first.
         key: Option<PathBuf>,
     },
+    /// Where `Connect` said that users are looked at: this one may have a session. Until then nothing of theirs is touched.
+    Allowed,
     /// Answer to the last `Message`; `None` acknowledges `info` and `error`.
     Answer {
         /// What the user typed.
@@ -50,6 +52,8 @@ pub struct Connect {
     pub locale: Option<String>,
     /// Whether the session list is wanted (not when the session is forced): saves a round trip.
     pub want_info: bool,
+    /// Whether the daemon looks at who has logged in, and says [`Command::Allowed`], before anything else is done on the server.
+    pub checked: bool,
     /// Whether the session will have sound: its endpoint on the server is asked for ahead.
     pub want_sound: bool,
 }

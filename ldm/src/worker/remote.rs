@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ldm_protocol::client::Transport;
 use ldm_protocol::helper::{self, Info, InfoRequest, VERSION};
-use ldm_protocol::{Failure, FailureKind};
+use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
 
 use super::fallback;
@@ -59,7 +59,7 @@ impl Remote {
 
     /// What was agreed upon with the server.
     pub fn transport(&self) -> Transport {
-        Transport { server: self.server().to_owned(), ..Transport::default() }
+        self.connection.transport()
     }
 
     /// Authenticates, with the private key in the file `key` if there is one; `None` if the user gave up. After a failure the
@@ -77,6 +77,10 @@ impl Remote {
         match result {
             Ok(()) => Some(Ok(())),
             Err(SshError { reason: Reason::Cancelled, .. }) => None,
+            Err(SshError { reason: Reason::BadKey(why), .. }) => {
+                tracing::error!("LDM_GUEST_KEY cannot be used: {why}");
+                Some(Err(Failure::new(FailureKind::GuestRefused).server(self.server()).detail(&why)))
+            }
             Err(error) => Some(Err(told(error))),
         }
     }
@@ -110,6 +114,7 @@ impl Remote {
         while let Ok(Some(line)) = lines.next().await {
             // Anything that is no such object was printed by a start-up file of the shell.
             if let Ok(info) = serde_json::from_slice::<Info>(&line) {
+                notes(&exec.stderr_tail());
                 return Ok(Some(info));
             }
         }
@@ -290,6 +295,14 @@ impl Remote {
 
     fn internal(&self, error: &dyn std::error::Error) -> Failure {
         Failure::new(FailureKind::Internal).server(self.server()).detail(&error.to_string())
+    }
+}
+
+/// Logs what the helper said beside its answer, such as what it could not do.
+pub(super) fn notes(stderr: &str) {
+    let notes = stderr.lines().filter_map(|line| line.strip_prefix("ldm-server-helper: "));
+    for note in notes.take(limits::LOG_TAIL_LINES) {
+        tracing::warn!("the server's helper says: {}", text::sanitise_line(note, limits::LOG_TAIL_LINE));
     }
 }
 

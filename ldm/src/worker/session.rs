@@ -113,6 +113,11 @@ impl RemoteSession {
         if start.direct.is_some() {
             return Err(failed("LDM_DIRECTX needs ldm-server-helper on the server."));
         }
+        if start.end_others {
+            tracing::warn!(
+                "without ldm-server-helper on the server nobody's other sessions there are known or ended (LDM_LIMIT_ONE_SESSION)"
+            );
+        }
         let input = fallback::start_input(&request(connection, start, sound))
             .ok_or_else(|| failed("The session's name cannot be used."))?;
         let events = Some(fallback::Events::default());
@@ -154,6 +159,7 @@ impl RemoteSession {
         let id = start.session.as_deref().unwrap_or_default();
         match event {
             Ok(Some(SessionEvent::Started { session: what, user, directory, no_sound })) => {
+                super::remote::notes(&session.outcome.stderr_tail());
                 session.user = user.filter(is_bounded);
                 session.directory = directory.filter(|directory| is_plain_path(directory));
                 if let Some(why) = no_sound {
@@ -279,8 +285,12 @@ impl RemoteSession {
     }
 
     fn verdict(&self, event: SessionEvent) -> Result<i32, Failure> {
-        let SessionEvent::Ended { status, milliseconds, too_short, last_words } = event else { return Ok(0) };
+        let SessionEvent::Ended { status, milliseconds, too_short, last_words, taken_by } = event else { return Ok(0) };
         tracing::info!(status, milliseconds, "the session has ended");
+        if let Some(client) = taken_by.filter(|_| self.stdin.is_some()) {
+            let client = text::sanitise_line(&client, limits::SESSION_NAME);
+            return Err(self.failure(FailureKind::SessionTaken).detail(&client));
+        }
         // Who asked for the end is not to be told that it came soon.
         if !too_short || self.stdin.is_none() {
             return Ok(status);
@@ -310,14 +320,8 @@ fn line(request: &SessionRequest) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     Ok(line)
 }
 
-/// Whether it fits into a frame to the daemon, which the rest of it fills less than half.
 fn is_bounded(user: &UserRecord) -> bool {
-    let texts = [&user.name, &user.real_name, &user.home, &user.shell, &user.group.name];
-    let mut texts = texts.into_iter().chain(user.groups.iter().map(|group| &group.name));
-    let ok = user.groups.len() <= limits::GROUPS
-        && !texts.clone().any(|text| text.contains(char::is_control))
-        // In JSON a byte takes two at most.
-        && texts.try_fold(limits::FRAME / 4, |left, text| left.checked_sub(text.len())).is_some();
+    let ok = user.is_bounded();
     if !ok {
         tracing::warn!("the server's record of the user cannot be used");
     }

@@ -124,6 +124,12 @@ async fn the_first_server_that_answers() {
     let targets = [dead.clone(), server.target()];
     let connection = within(connect(&targets, &server.policy("HOST KEY\n"))).await.unwrap();
     assert_eq!(connection.server(), targets[1].name);
+    let agreed = connection.transport();
+    assert_eq!(agreed.server, targets[1].name);
+    assert!(agreed.software.starts_with("SSH-2.0-"), "{agreed:?}");
+    assert_eq!(agreed.host_key, "ssh-ed25519");
+    assert!(!agreed.key_exchange.is_empty() && !agreed.cipher.is_empty(), "{agreed:?}");
+    assert!(agreed.mac.is_empty(), "both ciphers that are agreed upon first authenticate by themselves: {agreed:?}");
 
     // The wrong key tells more than the dead server, whatever their order.
     let policy = server.policy("");

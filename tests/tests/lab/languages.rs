@@ -8,15 +8,17 @@ use ldm_protocol::FailureKind;
 use ldm_tests::gui::{Reader, Widget};
 use ldm_tests::{Daemon, Kind, Lab, Scene, Sshd, User, XServer, stage, wait};
 
-/// A seat whose greeter has this language's catalogue.
-fn seat(language: &str, locale: &str) -> Result<(Scene, Reader)> {
+/// A seat whose greeter has these languages' catalogues.
+fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
     let lab = Lab::new()?;
     let catalogues = lab.file("locale");
-    let directory = catalogues.join(language).join("LC_MESSAGES");
-    fs::create_dir_all(&directory)?;
-    let mut msgfmt = Command::new("msgfmt");
-    msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
-    ensure!(msgfmt.status()?.success(), "msgfmt failed");
+    for language in languages {
+        let directory = catalogues.join(language).join("LC_MESSAGES");
+        fs::create_dir_all(&directory)?;
+        let mut msgfmt = Command::new("msgfmt");
+        msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
+        ensure!(msgfmt.status()?.success(), "msgfmt failed");
+    }
     let sshd = Sshd::new(&lab)?;
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
@@ -34,14 +36,49 @@ fn seat(language: &str, locale: &str) -> Result<(Scene, Reader)> {
     Ok((Scene { daemon, x, user, sshd, lab }, reader))
 }
 
+/// In whatever words.
+fn asks_for_the_password(reader: &Reader) -> Result<Widget> {
+    reader.wait_for("the question for the password", wait::STEP, |w| w.focused && w.role.contains("password"))
+}
+
+#[test]
+fn the_language_changes_at_once_and_what_is_typed_stays() -> Result<()> {
+    let (scene, reader) = seat(&["de", "he"], "C.UTF-8")?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.type_text(&scene.user.name)?;
+    let go = |name: &'static str| move |widget: &Widget| widget.role == "push button" && widget.name == name;
+    let left = reader.wait_for("the way on", wait::STEP, go("Log in"))?;
+    // Each by its own name, in the order of these names; the one in use has the keyboard.
+    for (steps, name, question) in [(&["Up"][..], "Deutsch", "Benutzername"), (&["Down", "Down"], "עברית", "שם משתמש")]
+    {
+        screen.key("F10")?;
+        screen.key("Right")?;
+        reader.wait_for("the menu of languages", wait::STEP, |w| w.focused && w.role == "push button")?;
+        screen.key("Return")?;
+        reader.wait_for("the list of languages", wait::STEP, |w| w.role == "radio button" && w.focused)?;
+        for key in steps {
+            screen.key(key)?;
+        }
+        reader.wait_for("this language", wait::STEP, |w| w.focused && w.name == name)?;
+        screen.key("Return")?;
+        let asked = reader.wait_for_question(question, wait::STEP)?;
+        ensure!(asked.text == scene.user.name, "{asked:?}");
+    }
+    let right = reader.wait_for("the way on", wait::STEP, go("כניסה"))?;
+    ensure!(right.x < left.x, "nothing is mirrored: {left:?} {right:?}");
+    screen.key("Return")?;
+    asks_for_the_password(&reader)?;
+    scene.finish()
+}
+
 #[test]
 fn a_german_greeter() -> Result<()> {
-    let (scene, reader) = seat("de", "de_AT.UTF-8")?;
+    let (scene, reader) = seat(&["de"], "de_AT.UTF-8")?;
     let screen = scene.x.screen();
     reader.wait_for_question("Benutzername", wait::STEP)?;
     screen.type_text(&format!("{}\n", scene.user.name))?;
-    // What the server says stays as it is.
-    reader.wait_for_question("Password:", wait::STEP)?;
+    asks_for_the_password(&reader)?;
     let title = format!("Als {} bei 127.0.0.1", scene.user.name);
     reader.wait_for_text(&title, wait::STEP)?;
     screen.type_text("mistyped\n")?;
@@ -55,11 +92,11 @@ fn a_german_greeter() -> Result<()> {
 
 #[test]
 fn a_hebrew_greeter_goes_from_right_to_left() -> Result<()> {
-    let (scene, reader) = seat("he", "he_IL.UTF-8")?;
+    let (scene, reader) = seat(&["he"], "he_IL.UTF-8")?;
     let screen = scene.x.screen();
     reader.wait_for_question("שם משתמש", wait::STEP)?;
     screen.type_text(&format!("{}\n", scene.user.name))?;
-    reader.wait_for_question("Password:", wait::STEP)?;
+    asks_for_the_password(&reader)?;
     let button = |name: &'static str| move |widget: &Widget| widget.role == "push button" && widget.name == name;
     let back = reader.wait_for("the way back", wait::STEP, button("חזרה"))?;
     let go = reader.wait_for("the way on", wait::STEP, button("כניסה"))?;

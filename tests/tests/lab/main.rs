@@ -1,10 +1,14 @@
 //! Every scenario: what a user meets at a thin client, on real parts.
 
+mod access;
+mod allowed;
 mod answers;
+mod choices;
 mod dialog;
 mod endpoint;
 mod faults;
 mod foreign;
+mod guests;
 mod helper;
 mod home;
 mod install;
@@ -22,6 +26,7 @@ mod session;
 mod silence;
 mod sound;
 mod terminal;
+mod variables;
 mod window;
 mod words;
 mod xorg;

@@ -142,10 +142,46 @@ fn a_server_that_is_down_is_told_and_tried_again_without_a_restart() -> Result<(
     reader.wait_for_text(&format!("127.0.0.1:{port}"), wait::STEP)?;
     scene.sshd = Sshd::builder(&scene.lab).port(port).start()?;
     let pid = greeter_pid(&scene);
-    reader.wait_for_question("User name", wait::STEP)?;
+    // A screen of its own, with the administrator's word for it, and one key leads on.
+    reader.wait_for_text("server_refused", wait::STEP)?;
+    reader.wait_for("the button to try again", wait::STEP, |w| w.focused && w.name == "Try again")?;
     screen.key("Return")?;
     reader.wait_for_question("Password:", wait::STEP)?;
     assert_eq!(greeter_pid(&scene), pid);
+    scene.finish()
+}
+
+#[test]
+fn help_and_menus_are_read_and_cost_nothing_of_what_is_typed() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    let (first, rest) = scene.user.name.split_at(2);
+    screen.type_text(first)?;
+    screen.key("F1")?;
+    reader.wait_for("the way out of help", wait::STEP, |w| w.focused && w.name == "Close")?;
+    reader.wait_for_text("Server: 127.0.0.1", wait::STEP)?;
+    reader.wait_for_text("The same as a picture", wait::STEP)?;
+    let read: Vec<String> = reader.widgets().into_iter().map(|w| w.name + &w.text).collect();
+    ensure!(!read.iter().any(|text| text.contains("password")), "{read:?}");
+    screen.key("Escape")?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.key("F10")?;
+    reader.wait_for("the first menu", wait::STEP, |w| w.focused && w.name == "Session")?;
+    screen.key("Return")?;
+    reader.wait_for("its list", wait::STEP, |w| w.focused && w.name == "As last time")?;
+    screen.key("Escape")?;
+    let question = reader.wait_for_question("User name", wait::STEP)?;
+    ensure!(question.text == first, "{question:?}");
+    screen.type_text(&format!("{rest}\n"))?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    // The button that shows what is hidden says so.
+    reader.wait_for_text("Show what is typed", wait::STEP)?;
+    screen.type_text(&scene.user.password)?;
+    screen.key("F8")?;
+    reader.wait_for("the password to be seen", wait::STEP, |w| w.text == scene.user.password)?;
+    screen.key("Return")?;
+    reader.wait_for("the chooser", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
     scene.finish()
 }
 

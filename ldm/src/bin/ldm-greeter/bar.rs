@@ -17,6 +17,7 @@ use crate::window::{Missing, get, set};
 /// The bar's menus.
 pub(crate) struct Bar {
     tools: gtk4::Box,
+    spoken: gtk4::Label,
     /// Choice of the server.
     pub(crate) server: Rc<Menu>,
     /// Whether the session is asked for.
@@ -53,6 +54,7 @@ impl Bar {
         let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
             tools: get(ui, "tools")?,
+            spoken: get(ui, "tools-spoken")?,
             server,
             session: menu("session", Icon::Session)?,
             language: menu("language", Icon::Language)?,
@@ -109,6 +111,7 @@ impl Bar {
         set(&self.help_label, &help);
         self.help.set_tooltip_text(Some(&help));
         set(&self.help_spoken, &help);
+        set(&self.spoken, &gettext("Menus"));
         self.fit();
     }
 

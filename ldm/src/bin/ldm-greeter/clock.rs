@@ -16,7 +16,7 @@ pub(crate) struct Clock {
     label: gtk4::Label,
     /// `LDM_CLOCK_FORMAT`.
     format: RefCell<Option<String>>,
-    /// There is room for nothing but the time.
+    /// There is room for the time of day alone.
     short: Cell<bool>,
     /// Counts how often the clock was set going: only the last one goes on.
     runs: Cell<u32>,
@@ -38,7 +38,7 @@ impl Clock {
         }
     }
 
-    /// Leaves the date out, or not.
+    /// Shows the time of day alone, or all of it.
     pub(crate) fn set_short(self: &Rc<Self>, short: bool) {
         if self.short.replace(short) != short {
             self.run();
@@ -53,9 +53,12 @@ impl Clock {
 
     fn go_on(self: &Rc<Self>, run: u32) {
         let Ok(now) = glib::DateTime::now_local() else { return };
-        // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
-        let format = self.format.borrow().clone().unwrap_or_else(|| gettext("%A, %-e %B %Y, %H:%M"));
-        let format = if self.short.get() { "%H:%M".to_owned() } else { format };
+        let format = match &*self.format.borrow() {
+            Some(format) => format.clone(),
+            None if self.short.get() => "%H:%M".to_owned(),
+            // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
+            None => gettext("%A, %-e %B %Y, %H:%M"),
+        };
         if let Some(text) = written(&now, &format) {
             set(&self.label, &text);
         }

@@ -25,7 +25,7 @@ pub(crate) fn heading(kind: FailureKind) -> String {
         F::NotAllowed | F::LoggedInElsewhere | F::GuestRefused | F::NoSession => gettext("You may not log in here"),
         F::ConnectionLost | F::LinkLost => gettext("The connection was lost"),
         F::NoX11 | F::SessionGone | F::SessionFailed | F::SessionTooShort => gettext("The session did not start"),
-        F::SessionLost | F::DisplayLost => gettext("The session has ended"),
+        F::SessionLost | F::SessionTaken | F::DisplayLost => gettext("The session has ended"),
         F::NoSound | F::NoLocalApps | F::NoHome | F::NoMenu => gettext("Something is missing in this session"),
         F::PowerFailed | F::CommandFailed => gettext("This computer could not do that"),
         F::Internal => gettext("An error in the login program"),

@@ -112,6 +112,17 @@ impl Field {
         self.refresh_locks();
     }
 
+    /// What a screen reader says of the entry besides its name. GTK makes a description of a tooltip, and before 4.10 of nothing
+    /// else that can change.
+    pub(crate) fn describe(&self, text: &str) {
+        let text = Some(text).filter(|text| !text.is_empty());
+        for entry in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref()] {
+            if entry.tooltip_text().as_deref() != text {
+                entry.set_tooltip_text(text);
+            }
+        }
+    }
+
     /// Shows one of the entries; `None`: neither.
     pub(crate) fn open(&self, secret: Option<bool>) {
         self.peek.set_active(false);

@@ -28,6 +28,7 @@ pub(crate) struct Help {
     columns: gtk4::Box,
     facts: gtk4::ListBox,
     qr: gtk4::Picture,
+    qr_spoken: gtk4::Label,
     sound_test: gtk4::Button,
     sound_result: gtk4::Label,
     close: gtk4::Button,
@@ -51,6 +52,7 @@ impl Help {
             columns: get(ui, "help-columns")?,
             facts: get(ui, "facts")?,
             qr: get(ui, "qr")?,
+            qr_spoken: get(ui, "qr-spoken")?,
             sound_test: get(ui, "sound-test")?,
             sound_result: get(ui, "sound-result")?,
             close: get(ui, "help-close")?,
@@ -73,7 +75,7 @@ impl Help {
         self.sound_test.set_label(&gettext("Test the sound"));
         self.close.set_label(&gettext("Close"));
         // Translators: of a QR code, for those who cannot see it.
-        self.qr.set_alternative_text(Some(&gettext("The same as a picture for the telephone of the help desk")));
+        set(&self.qr_spoken, &gettext("The same as a picture for the telephone of the help desk"));
     }
 
     /// How much room there is.
@@ -129,6 +131,7 @@ impl Help {
             SoundTest::Played => gettext("The tone has been played. If you heard nothing, turn the volume up."),
             SoundTest::Failed(failure) => failure.text(gettext),
         };
+        self.sound_result.set_visible(!told.is_empty());
         set(&self.sound_result, &told);
         if *sound == SoundTest::Playing && !self.asking.replace(true) {
             glib::timeout_add_local_once(

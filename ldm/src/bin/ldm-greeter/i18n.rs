@@ -58,8 +58,8 @@ pub(crate) fn init() {
 fn wanted(get: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let set = |key: &&str| get(key).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set).unwrap_or_default();
-    let bare = locale.split('.').next().unwrap_or_default();
-    if matches!(bare, "" | "C" | "POSIX") {
+    // As in gettext(3), C.UTF-8 is a locale like others: it leaves the language to LANGUAGE.
+    if matches!(locale.as_str(), "" | "C" | "POSIX") {
         return Vec::new();
     }
     let list = set(&"LANGUAGE").unwrap_or_else(|| locale.clone());
@@ -185,7 +185,8 @@ mod tests {
         for (set, want) in [
             (&[("LANG", "de_DE.UTF-8")][..], &["de_DE.UTF-8"][..]),
             (&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")], &[]),
-            (&[("LANG", "C.UTF-8"), ("LANGUAGE", "de")], &[]),
+            (&[("LANG", "C.UTF-8"), ("LANGUAGE", "de")], &["de"]),
+            (&[("LANG", "C"), ("LANGUAGE", "de")], &[]),
             (&[("LANG", "en_US.UTF-8"), ("LANGUAGE", "pt_BR:../x:de")], &["pt_BR", "de"]),
             (&[("LC_ALL", ""), ("LC_MESSAGES", "fr_FR"), ("LANG", "de_DE")], &["fr_FR"]),
             (&[], &[]),

@@ -17,6 +17,8 @@ pub(crate) enum Key {
     Menus,
     /// F8: show what is typed into a hidden entry, or hide it.
     Peek,
+    /// F9: the next keyboard layout.
+    Layout,
     /// Alt+Super+S, known for the screen reader.
     Access,
     /// Page Up and Page Down: this many pages of what was said.
@@ -42,6 +44,7 @@ impl Key {
             gdk::Key::F1 | gdk::Key::Help => Self::Help,
             gdk::Key::F10 | gdk::Key::F6 | gdk::Key::Menu => Self::Menus,
             gdk::Key::F8 => Self::Peek,
+            gdk::Key::F9 => Self::Layout,
             gdk::Key::Page_Up => Self::Scroll(-1.0),
             gdk::Key::Page_Down => Self::Scroll(1.0),
             key => {

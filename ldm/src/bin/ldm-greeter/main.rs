@@ -3,31 +3,39 @@
 //! Runs on the client as user `ldm-greeter`, started by `ldm` (or any greetd) with `GREETD_SOCK` set. It trusts the daemon at
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
+mod access;
+mod aids;
 mod announce;
 mod bar;
 mod catalogue;
 mod choices;
 mod chooser;
 mod clock;
+mod density;
 mod failure;
 mod field;
 mod help;
 mod i18n;
 mod icons;
+mod keyboard;
 mod keys;
 mod languages;
 mod link;
 mod menu;
 mod model;
 mod monitors;
+mod page;
 mod pam_words;
 mod preview;
 mod question;
 mod said;
+mod screens;
 mod setup;
+mod sleep;
 mod theme;
 mod timers;
 mod window;
+mod xserver;
 
 use std::cell::{OnceCell, RefCell};
 use std::io::Write;
@@ -39,6 +47,7 @@ use gtk4::{gdk, glib};
 
 use crate::link::Link;
 use crate::model::{Action, Event, Model};
+use crate::screens::Screens;
 use crate::window::Window;
 
 /// The program's name, in logs and for assistive programs.
@@ -90,6 +99,9 @@ struct Greeter {
     model: RefCell<Model>,
     window: OnceCell<Rc<Window>>,
     link: Rc<RefCell<Link>>,
+    screens: Rc<Screens>,
+    /// `--accessible`.
+    accessible: bool,
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
@@ -105,15 +117,18 @@ fn run(args: Args) -> anyhow::Result<()> {
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
-    let look = theme::apply(theme.as_deref(), &display);
+    let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let username = setup::username();
+    let screens = Screens::new();
     let greeter = Rc::new(Greeter {
         model: RefCell::new(Model::new(username.clone(), args.cmd)),
         window: OnceCell::new(),
         link: Rc::clone(&link),
+        screens: Rc::clone(&screens),
+        accessible: args.accessible,
     });
     let sender = Rc::clone(&greeter);
-    let window = Window::new(&look, &username, Rc::new(move |event| sender.step(event)))?;
+    let window = Window::new(&look, &screens, args.accessible, &username, Rc::new(move |event| sender.step(event)))?;
     let window = greeter.window.get_or_init(|| window);
     let receiver = Rc::clone(&greeter);
     link::watch(
@@ -124,7 +139,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         }),
     );
     greeter.step(Event::Opened);
-    window.present();
+    window.present(&look);
     glib::MainLoop::new(None, false).run();
     Ok(())
 }
@@ -140,7 +155,10 @@ impl Greeter {
                     }
                 }
                 // At once: the daemon waits for this process to be gone, and there is nothing to save.
-                Action::Quit => std::process::exit(0),
+                Action::Quit => {
+                    self.screens.leave();
+                    std::process::exit(0)
+                }
                 Action::Fail(reason) => fail(reason),
                 Action::Restart => self.restart(),
             }
@@ -154,7 +172,10 @@ impl Greeter {
         let typed = self.window.get().and_then(|window| window.name_typed());
         let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
         let error = match self.link.borrow().descriptor() {
-            Ok(descriptor) => setup::restart(descriptor, &name),
+            Ok(descriptor) => {
+                let reader = self.window.get().is_some_and(|window| window.aids.wants_reader());
+                setup::restart(descriptor, &name, self.accessible || reader)
+            }
             Err(error) => error,
         };
         say(&format!("cannot start again: {error}"));

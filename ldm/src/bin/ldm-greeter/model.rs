@@ -168,11 +168,12 @@ impl Model {
             other => self.beside(other, &mut actions),
         }
         if self.open.is_empty() {
-            if self.restarting {
+            // What was switched is told before the restart that may come of it.
+            if let Some((client, request)) = self.later.pop_front() {
+                self.send(Open::Client(client), request, &mut actions);
+            } else if self.restarting {
                 self.restarting = false;
                 actions.push(Action::Restart);
-            } else if let Some((client, request)) = self.later.pop_front() {
-                self.send(Open::Client(client), request, &mut actions);
             }
         }
         actions

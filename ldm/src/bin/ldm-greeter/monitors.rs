@@ -1,12 +1,14 @@
 //! Where the window and the dialog go.
 //!
 //! GTK 4 cannot place a window: without a window manager it lies at the screen's origin, and `fullscreen()` does nothing. So
-//! the window is as large as all monitors together, and the dialog is laid out within the first of them.
+//! the window is as large as all monitors together, the dialog is laid out within one of them, and each has a background of
+//! its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use gtk4::gdk::{self, Rectangle};
-use gtk4::glib::{self, clone};
+use gtk4::glib::clone;
 use gtk4::{gio, prelude::*};
 
 /// A monitor lower or narrower than this gets the style class `compact`.
@@ -53,39 +55,171 @@ impl Room {
     }
 }
 
-/// Keeps `window` over all monitors and `stage` on the first, now and when they change, and tells `changed` how much room
-/// there is.
-pub(crate) fn follow(window: &gtk4::Window, stage: &gtk4::Box, changed: impl Fn(Room) + Clone + 'static) {
-    let monitors = WidgetExt::display(window).monitors();
-    let place = clone!(
-        #[weak]
-        window,
-        #[weak]
-        stage,
-        #[weak]
-        monitors,
-        move || {
-            if let Some(room) = place(&window, &stage, &areas(&monitors)) {
-                changed(room);
+/// A monitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Screen {
+    /// Such as `HDMI-1`; a monitor without a name has none.
+    name: Option<String>,
+    area: Rectangle,
+}
+
+/// What the greeter shows where.
+pub(crate) struct Monitors {
+    window: gtk4::Window,
+    stage: gtk4::Box,
+    backdrop: gtk4::Fixed,
+    /// The picture for so many pixels.
+    picture: Box<dyn Fn(i32, i32) -> Option<gdk::Texture>>,
+    /// Where the pointer is, in pixels of the screen.
+    pointer: Box<dyn Fn() -> Option<(i32, i32)>>,
+    changed: Box<dyn Fn(Room)>,
+    /// The administrator's choice.
+    wanted: RefCell<Option<String>>,
+    /// The monitor of the dialog.
+    main: RefCell<Option<Screen>>,
+    /// The monitors that have their backgrounds.
+    drawn: RefCell<Vec<Screen>>,
+    unknown: Cell<bool>,
+}
+
+impl Monitors {
+    /// Keeps `window` over all monitors, with `stage` on one of them and a background on each, now and when they change, and
+    /// tells `changed` how much room there is.
+    pub(crate) fn follow(
+        window: &gtk4::Window,
+        stage: &gtk4::Box,
+        backdrop: &gtk4::Fixed,
+        picture: impl Fn(i32, i32) -> Option<gdk::Texture> + 'static,
+        pointer: impl Fn() -> Option<(i32, i32)> + 'static,
+        changed: impl Fn(Room) + 'static,
+    ) -> Rc<Self> {
+        let this = Rc::new(Self {
+            window: window.clone(),
+            stage: stage.clone(),
+            backdrop: backdrop.clone(),
+            picture: Box::new(picture),
+            pointer: Box::new(pointer),
+            changed: Box::new(changed),
+            wanted: RefCell::new(None),
+            main: RefCell::new(None),
+            drawn: RefCell::new(Vec::new()),
+            unknown: Cell::new(false),
+        });
+        let monitors = WidgetExt::display(window).monitors();
+        let watch = {
+            let this = Rc::clone(&this);
+            move |monitors: &gio::ListModel| {
+                for monitor in monitors.iter::<gdk::Monitor>().flatten() {
+                    let place = clone!(
+                        #[strong]
+                        this,
+                        move || this.place()
+                    );
+                    // A monitor that has just come may have no size yet; another notice follows.
+                    monitor.connect_geometry_notify(move |_| place());
+                }
+                this.place();
+            }
+        };
+        // Another language may be written the other way, and margins are before and behind the text.
+        stage.connect_direction_changed(clone!(
+            #[strong]
+            this,
+            move |_, _| this.place()
+        ));
+        watch(&monitors);
+        monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
+        this
+    }
+
+    /// Shows the dialog on the monitor of this name; `None`: where the pointer is.
+    pub(crate) fn choose(&self, name: Option<&str>) {
+        if self.wanted.borrow().as_deref() != name {
+            self.wanted.replace(name.map(str::to_owned));
+            self.unknown.set(false);
+            self.main.replace(None);
+            self.place();
+        }
+    }
+
+    fn place(&self) {
+        let screens = screens(&WidgetExt::display(&self.window).monitors());
+        self.draw(&screens);
+        let main = self.main.borrow().clone();
+        let main = main.and_then(|main| screens.iter().find(|screen| is_same(screen, &main)).cloned());
+        let Some(main) = main.or_else(|| self.find(&screens)) else { return };
+        let areas: Vec<Rectangle> = screens.iter().map(|screen| screen.area).collect();
+        let (right, bottom) = extent(&areas);
+        let area = main.area;
+        self.main.replace(Some(main));
+        let (start, end) = sides(&area, right, self.stage.direction());
+        self.stage.set_margin_start(start);
+        self.stage.set_margin_end(end);
+        self.stage.set_margin_top(area.y().max(0));
+        self.stage.set_margin_bottom((bottom - area.y() - area.height()).max(0));
+        let room = Room::of(&area);
+        for (class, fits) in [("compact", room.compact), ("tiny", room.tiny), ("large", room.large)] {
+            if fits { self.stage.add_css_class(class) } else { self.stage.remove_css_class(class) }
+        }
+        // GTK cuts a default size down to one monitor, but not what the window needs.
+        self.window.set_default_size(right, bottom);
+        self.window.set_size_request(right, bottom);
+        (self.changed)(room);
+    }
+
+    /// The monitor for the dialog.
+    fn find(&self, screens: &[Screen]) -> Option<Screen> {
+        let wanted = self.wanted.borrow();
+        if let Some(wanted) = wanted.as_deref() {
+            let found = screens.iter().find(|screen| screen.name.as_deref() == Some(wanted));
+            if found.is_some() {
+                return found.cloned();
+            }
+            if !self.unknown.replace(true) {
+                let there: Vec<&str> = screens.iter().filter_map(|screen| screen.name.as_deref()).collect();
+                crate::say(&format!("there is no monitor {wanted}, only: {}", there.join(", ")));
             }
         }
-    );
-    let placing = place.clone();
-    let watch = move |monitors: &gio::ListModel| {
-        let place = placing.clone();
-        for monitor in monitors.iter::<gdk::Monitor>().flatten() {
-            let place = place.clone();
-            monitor.connect_geometry_notify(move |_| place());
+        let scale = self.window.scale_factor().max(1);
+        let pointer = (self.pointer)().map(|(x, y)| (x / scale, y / scale));
+        let at_pointer = pointer.and_then(|(x, y)| screens.iter().find(|screen| screen.area.contains_point(x, y)));
+        // The X server lists the primary monitor first.
+        at_pointer.or(screens.first()).cloned()
+    }
+
+    /// One picture for each monitor.
+    fn draw(&self, screens: &[Screen]) {
+        if *self.drawn.borrow() == screens {
+            return;
         }
-        place();
-    };
-    // Another language may be written the other way, and margins are before and behind the text.
-    stage.connect_direction_changed({
-        let place = place.clone();
-        move |_, _| place()
-    });
-    watch(&monitors);
-    monitors.connect_items_changed(move |monitors, _, _, _| watch(monitors));
+        while let Some(child) = self.backdrop.first_child() {
+            self.backdrop.remove(&child);
+        }
+        let scale = self.window.scale_factor().max(1);
+        for (index, screen) in screens.iter().enumerate() {
+            let area = screen.area;
+            // Monitors that show the same need it once.
+            if screens.iter().take(index).any(|other| other.area == area) {
+                continue;
+            }
+            let texture = (self.picture)(area.width() * scale, area.height() * scale);
+            let picture = gtk4::Picture::builder()
+                .content_fit(gtk4::ContentFit::Cover)
+                .accessible_role(gtk4::AccessibleRole::Presentation)
+                .width_request(area.width())
+                .height_request(area.height())
+                .can_target(false)
+                .build();
+            picture.set_paintable(texture.as_ref());
+            self.backdrop.put(&picture, area.x().into(), area.y().into());
+        }
+        self.drawn.replace(screens.to_vec());
+    }
+}
+
+/// Whether it is the same monitor, perhaps in another mode or place.
+fn is_same(screen: &Screen, before: &Screen) -> bool {
+    if screen.name.is_some() || before.name.is_some() { screen.name == before.name } else { screen.area == before.area }
 }
 
 thread_local! {
@@ -97,41 +231,15 @@ pub(crate) fn pretend((width, height): (i32, i32)) {
     PRETENDED.set(Some(Rectangle::new(0, 0, width, height)));
 }
 
-/// Width and height of the first monitor.
-pub(crate) fn first(display: &gdk::Display) -> Option<(i32, i32)> {
-    areas(&display.monitors()).first().map(|area| (area.width(), area.height()))
-}
-
-fn areas(monitors: &gio::ListModel) -> Vec<Rectangle> {
+fn screens(monitors: &gio::ListModel) -> Vec<Screen> {
     if let Some(area) = PRETENDED.get() {
-        return vec![area];
+        return vec![Screen { name: None, area }];
     }
-    // A monitor that has just come may have no size yet; another notice follows.
-    monitors
-        .iter::<gdk::Monitor>()
-        .flatten()
-        .map(|monitor| monitor.geometry())
-        .filter(|area| area.width() > 0)
-        .collect()
-}
-
-fn place(window: &gtk4::Window, stage: &gtk4::Box, areas: &[Rectangle]) -> Option<Room> {
-    // The X server lists the primary monitor first.
-    let main = areas.first()?;
-    let (right, bottom) = extent(areas);
-    let (start, end) = sides(main, right, stage.direction());
-    stage.set_margin_start(start);
-    stage.set_margin_end(end);
-    stage.set_margin_top(main.y().max(0));
-    stage.set_margin_bottom((bottom - main.y() - main.height()).max(0));
-    let room = Room::of(main);
-    for (class, fits) in [("compact", room.compact), ("tiny", room.tiny), ("large", room.large)] {
-        if fits { stage.add_css_class(class) } else { stage.remove_css_class(class) }
-    }
-    // GTK cuts a default size down to one monitor, but not what the window needs.
-    window.set_default_size(right, bottom);
-    window.set_size_request(right, bottom);
-    Some(room)
+    let screen = |monitor: gdk::Monitor| Screen {
+        name: monitor.connector().map(String::from).filter(|name| !name.is_empty()),
+        area: monitor.geometry(),
+    };
+    monitors.iter::<gdk::Monitor>().flatten().map(screen).filter(|screen| screen.area.width() > 0).collect()
 }
 
 /// What is before and behind the monitor, in the direction of the text, where all monitors end at `right`.
@@ -167,6 +275,16 @@ mod tests {
         let second = Rectangle::new(800, 0, 1024, 768);
         assert_eq!(sides(&second, 2000, gtk4::TextDirection::Ltr), (800, 176));
         assert_eq!(sides(&second, 2000, gtk4::TextDirection::Rtl), (176, 800));
+    }
+
+    #[test]
+    fn a_monitor_is_known_again_by_its_name_and_else_by_its_place() {
+        let screen = |name: Option<&str>, x| Screen { name: name.map(str::to_owned), area: Rectangle::new(x, 0, 9, 9) };
+        assert!(is_same(&screen(Some("DP-1"), 0), &screen(Some("DP-1"), 800)));
+        assert!(!is_same(&screen(Some("DP-1"), 0), &screen(Some("DP-2"), 0)));
+        assert!(!is_same(&screen(None, 0), &screen(Some("DP-2"), 0)));
+        assert!(is_same(&screen(None, 0), &screen(None, 0)));
+        assert!(!is_same(&screen(None, 0), &screen(None, 9)));
     }
 
     #[test]

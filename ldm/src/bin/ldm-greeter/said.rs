@@ -61,6 +61,11 @@ impl Said {
         Ok(this)
     }
 
+    /// What went wrong, as it is shown.
+    pub(crate) fn notice(&self) -> glib::GString {
+        self.notice.text()
+    }
+
     /// Shows what went wrong and what the server said.
     pub(crate) fn show(&self, notice: Option<&Notice>, messages: &[Message]) {
         let text = notice.map(i18n::notice).unwrap_or_default();

@@ -11,11 +11,16 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::density;
+
 /// Set by ourselves for the second start, so that there is no third.
 const READY: &str = "LDM_GREETER_READY";
 
 /// `1`: what is needed by assistive programs is loaded.
 const ACCESSIBLE: &str = "LDM_GREETER_A11Y";
+
+/// How large GTK draws everything.
+const SCALE: &str = "GDK_SCALE";
 
 /// GTK's own switch for it.
 const A11Y: &str = "GTK_A11Y";
@@ -71,16 +76,21 @@ pub(crate) fn inherits_link() -> bool {
     env::var_os(INHERITED).is_some()
 }
 
-/// Starts this program again with the light set-up, unless it is in place.
+/// Starts this program again with the light set-up and the scale for these monitors, unless all is in place.
 pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
     if env::var_os(READY).is_some() {
         return Ok(());
     }
     let changes = changes(accessible, |key| env::var_os(key));
-    if changes.is_empty() {
+    // The administrator's own choice stays.
+    let scale = if env::var_os(SCALE).is_none() { density::scale(&density::panels()) } else { 1 };
+    if changes.is_empty() && scale == 1 {
         return Ok(());
     }
     let mut command = again()?;
+    if scale > 1 {
+        command.env(SCALE, scale.to_string());
+    }
     for (key, value) in changes {
         match value {
             Some(value) => command.env(key, value),
@@ -109,16 +119,17 @@ fn changes(accessible: bool, get: impl Fn(&str) -> Option<OsString>) -> Vec<(&'s
     changes
 }
 
-/// Starts this program again, on the same connection, with the other choice of accessibility. Returns only if that fails.
-pub(crate) fn restart(link: OwnedFd, username: &str) -> io::Error {
+/// Starts this program again, on the same connection, with or without what serves assistive programs. Returns only if that
+/// fails.
+pub(crate) fn restart(link: OwnedFd, username: &str, accessible: bool) -> io::Error {
     let mut command = match again() {
         Ok(command) => command,
         Err(error) => return error,
     };
-    if accessible() {
-        command.env(ACCESSIBLE, "0").env(A11Y, "none");
-    } else {
+    if accessible {
         command.env(ACCESSIBLE, "1").env_remove(A11Y);
+    } else {
+        command.env(ACCESSIBLE, "0").env(A11Y, "none");
     }
     command.env(INHERITED, "1").env(NAME, username).stdin(Stdio::from(link)).exec()
 }

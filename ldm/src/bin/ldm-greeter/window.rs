@@ -10,6 +10,7 @@ use crate::i18n::gettext;
 use gtk4::glib::{Propagation, clone};
 use gtk4::{glib, prelude::*};
 
+use crate::aids::Aids;
 use crate::bar::Bar;
 use crate::chooser::Chooser;
 use crate::clock::Clock;
@@ -17,11 +18,13 @@ use crate::field::Field;
 use crate::help::Help;
 use crate::model::{Choice, Event, Model, State};
 use crate::monitors::Room;
+use crate::page::{self, Page};
 use crate::question::Asker;
 use crate::said::Said;
+use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, failure, i18n, keys, monitors, pam_words, question, theme};
+use crate::{choices, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -30,30 +33,12 @@ const UI: &str = include_str!("window.ui");
 #[error("window.ui has no {0}")]
 pub(crate) struct Missing(String);
 
-/// What is in front.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
-    Login(Discriminant<State>),
-    Question,
-    Help,
-}
-
-impl Page {
-    fn of(model: &Model) -> Self {
-        if model.helps() {
-            Self::Help
-        } else if model.question().is_some() {
-            Self::Question
-        } else {
-            Self::Login(discriminant(model.state()))
-        }
-    }
-}
-
 /// The window and those of its widgets that change.
 pub(crate) struct Window {
     root: gtk4::Window,
     stage: gtk4::Box,
+    backdrop: gtk4::Fixed,
+    screens: Rc<Screens>,
     logo: gtk4::Image,
     hostname: gtk4::Label,
     address: gtk4::Label,
@@ -74,8 +59,9 @@ pub(crate) struct Window {
     go: gtk4::Button,
     hint: gtk4::Label,
     help: Rc<Help>,
-    /// The menus. [`Bar::access`] and [`Bar::layout`] are filled by others.
-    pub(crate) bar: Rc<Bar>,
+    bar: Rc<Bar>,
+    /// Fills [`Bar::access`] and [`Bar::layout`].
+    pub(crate) aids: Rc<Aids>,
     timers: Rc<Timers>,
     send: Rc<dyn Fn(Event)>,
     /// The page that is shown, and the steps of the dialog and the refills until it was.
@@ -90,7 +76,13 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds the window, not yet shown. Everything the user does goes to `send`.
-    pub(crate) fn new(look: &Look, username: &str, send: Rc<dyn Fn(Event)>) -> Result<Rc<Self>, Missing> {
+    pub(crate) fn new(
+        look: &Look,
+        screens: &Rc<Screens>,
+        accessible: bool,
+        username: &str,
+        send: Rc<dyn Fn(Event)>,
+    ) -> Result<Rc<Self>, Missing> {
         let ui = gtk4::Builder::from_string(UI);
         // Widgets that belong to the window have to reach it.
         let place: Rc<RefCell<std::rc::Weak<Self>>> = Rc::default();
@@ -122,9 +114,13 @@ impl Window {
                 this.come_home();
             }
         });
+        let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
+        let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let this = Rc::new(Self {
-            root: get(&ui, "window")?,
+            root,
             stage: get(&ui, "stage")?,
+            backdrop: get(&ui, "backdrop")?,
+            screens: Rc::clone(screens),
             logo: get(&ui, "logo")?,
             hostname: get(&ui, "hostname")?,
             address: get(&ui, "address")?,
@@ -145,7 +141,8 @@ impl Window {
             go: get(&ui, "go")?,
             hint: get(&ui, "hint")?,
             help: Help::new(&ui, &send)?,
-            bar: Bar::new(&ui, &send, &closed)?,
+            bar,
+            aids,
             timers: Timers::new(&send),
             send,
             shown: Cell::new(None),
@@ -158,12 +155,6 @@ impl Window {
         for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
             shorten(button);
         }
-        let background: gtk4::Picture = get(&ui, "background")?;
-        background.set_paintable(
-            monitors::first(&WidgetExt::display(&this.root))
-                .and_then(|(width, height)| look.background(width, height))
-                .as_ref(),
-        );
         this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
@@ -174,7 +165,8 @@ impl Window {
     }
 
     /// Shows the window on all monitors.
-    pub(crate) fn present(self: &Rc<Self>) {
+    pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
@@ -182,6 +174,7 @@ impl Window {
                 this.logo.set_visible(room.logo && this.logo.paintable().is_some());
                 this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
+                this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
                 this.clock.set_short(room.tiny);
                 this.help.set_room(room);
@@ -189,7 +182,13 @@ impl Window {
                 this.show_status();
             }
         );
-        monitors::follow(&self.root, &self.stage, resize);
+        self.screens.cover(
+            &self.root,
+            &self.stage,
+            &self.backdrop,
+            move |width, height| look.background(width, height),
+            resize,
+        );
         self.root.present();
     }
 
@@ -251,7 +250,8 @@ impl Window {
             keys::Key::Help => (self.send)(Event::Help),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
-            keys::Key::Access => (self.send)(Event::AccessToggled),
+            keys::Key::Access => self.aids.toggle_reader(),
+            keys::Key::Layout => self.aids.next_layout(),
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
             keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
@@ -300,7 +300,9 @@ impl Window {
     pub(crate) fn show(self: &Rc<Self>, model: &Model) {
         self.speak(model);
         self.show_seat(model);
+        self.aids.show(model);
         self.said.show(model.notice(), model.messages());
+        self.field.describe(&self.said.notice());
         self.said.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
@@ -435,26 +437,12 @@ impl Window {
         self.field.set_texts();
         self.help.set_texts();
         self.bar.set_texts();
+        self.aids.set_texts();
         self.clock.run();
     }
 
     fn show_seat(&self, model: &Model) {
-        let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
-        // A forgotten terminal must show whose password it waits for.
-        let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
-        let title = match (model.question(), model.state()) {
-            (Some(question), _) => question::title(question),
-            (None, State::Failed(failure)) => failure::heading(failure.kind),
-            (None, _) if model.is_guest() => gettext("Log in as a guest"),
-            (None, _) => match (server, name) {
-                (Some(server), Some(name)) => {
-                    i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
-                }
-                (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
-                (None, _) => gettext("Log in"),
-            },
-        };
-        set(&self.title, &title);
+        set(&self.title, &page::title(model));
         if let Some(hostname) = model.seat().map(|seat| seat.hostname.as_str()).filter(|name| !name.is_empty()) {
             set(&self.hostname, hostname);
         }
@@ -476,7 +464,11 @@ impl Window {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        set(&self.hint, &hint(page, model.state()));
+        let mut hint = page::hint(page, model.state());
+        if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
+            hint = format!("{hint}   {layouts}");
+        }
+        set(&self.hint, &hint);
     }
 
     fn ask(&self, prompt: &str, secret: Option<bool>) {
@@ -500,30 +492,6 @@ impl Window {
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
         self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
-    }
-}
-
-/// Which keys do what now. The parts stand three blanks apart.
-fn hint(page: Page, state: &State) -> String {
-    // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
-    let menus = gettext("F1: help   F10: menus");
-    let keys = match (page, state) {
-        (Page::Help, _) => gettext("Escape: close   Page Up, Page Down: read on"),
-        (Page::Question, _) => gettext("Escape: cancel"),
-        // Translators: Enter and Escape are keys; call them as on your keyboards. The parts stand three blanks apart.
-        (_, State::Name) => gettext("Enter: go on"),
-        (_, State::Prompt { .. }) => gettext("Enter: go on   Escape: back to the user name"),
-        (_, State::Sessions(_)) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
-        (_, State::Waiting) => gettext("Escape: back to the user name"),
-        (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
-        (_, State::Starting) => return String::new(),
-    };
-    match (page, state) {
-        (Page::Help, _) => keys,
-        (Page::Login(_), State::Prompt { secret: true, .. }) => {
-            format!("{keys}   {}   {menus}", gettext("F8: show what is typed"))
-        }
-        _ => format!("{keys}   {menus}"),
     }
 }
 

@@ -25,8 +25,8 @@ impl Driver {
         }
     }
 
-    /// Sound for the session that begins, if there is to be any.
-    pub(super) fn start_sound(&mut self) -> Option<protocol::Sound> {
+    /// Sound for the session that begins, if there is to be any; its daemon is started when `after` has closed.
+    pub(super) fn start_sound(&mut self, after: Option<oneshot::Receiver<()>>) -> Option<protocol::Sound> {
         let config = &self.config;
         if !config.sound {
             return None;
@@ -41,7 +41,12 @@ impl Driver {
             Ok((sound, task)) => {
                 let told = protocol::Sound { socket: sound.socket().to_owned(), microphone: self.config.microphone };
                 self.sound = Some(sound);
-                self.spawn(Part::Sound, task);
+                self.spawn(Part::Sound, async move {
+                    if let Some(after) = after {
+                        let _ = after.await;
+                    }
+                    task.await;
+                });
                 Some(told)
             }
             Err(error) => {

@@ -96,6 +96,59 @@ fn sessions_are_listed_by_the_rules_whatever_the_login_shell() {
     }
 }
 
+/// Who the script says it is, with this `id` and `getent`.
+fn who(id: &str, getent: &str) -> Option<UserRecord> {
+    let server = Server::new();
+    let bin = server.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for (name, text) in [("id", id), ("getent", getent)] {
+        let path = bin.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    // Through a shell, which executes files that another test's child may hold open for writing.
+    let path = format!("PATH={}:$PATH; export PATH\n", bin.display());
+    let input = list_input().replacen(SCRIPT, "", 1);
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{path}\n{SCRIPT}")])
+        .env("HOME", server.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let mut listing = Listing::default();
+    output.lines().find_map(|line| listing.push(line.as_bytes())).expect("no whole list").sanitised().user
+}
+
+#[test]
+fn the_user_is_told_with_all_groups_or_not_at_all() {
+    let id = |names: &str| {
+        format!("case $1 in -u) echo 1000;; -un) echo alice;; -G) echo 1000 27 33;; -Gn) echo '{names}';; esac")
+    };
+    let groups = |user: UserRecord| user.groups.into_iter().map(|g| (g.gid, g.name)).collect::<Vec<_>>();
+    let group = |gid: u32, name: &str| (gid, name.to_owned());
+    let user = who(&id("alice sudo web"), "exit 1").unwrap();
+    assert_eq!((user.name.as_str(), user.uid), ("alice", 1000));
+    assert_eq!(groups(user), [group(1000, "alice"), group(27, "sudo"), group(33, "web")]);
+    // With blanks in a name.
+    let user = who(&id("alice domain users web"), "echo \"name of $2:x:$2:\"").unwrap();
+    assert_eq!(groups(user), [group(1000, "name of 1000"), group(27, "name of 27"), group(33, "name of 33")]);
+    assert_eq!(who(&id("alice domain users web"), "exit 2"), None, "who is in the third group?");
+    assert_eq!(who("exit 1", ""), None);
+    let many = "case $1 in -u) echo 1;; -un) echo a;; *) seq -s ' ' 1 300;; esac";
+    assert_eq!(who(many, "exit 1"), None, "more groups than there is room for");
+    let huge = "case $1 in -u) echo 1;; -un) echo a;; -G) seq -s ' ' 1 200;; *) seq -f '%0200g' -s ' ' 1 200;; esac";
+    assert_eq!(who(huge, "exit 1"), None, "longer names than there is room for");
+    // The machine's own.
+    let server = Server::new();
+    let output = server.output("sh", &list_input(), "");
+    let mut listing = Listing::default();
+    let info = output.lines().find_map(|line| listing.push(line.as_bytes())).unwrap();
+    assert_eq!(info.user.map(|user| user.uid), Some(crate::sys::uid()));
+}
+
 #[test]
 fn a_session_gets_one_argument_the_profile_and_its_environment() {
     let server = Server::new();
@@ -111,6 +164,8 @@ fn a_session_gets_one_argument_the_profile_and_its_environment() {
         language: Some("de_DE.UTF-8".into()),
         xsession: Some(server.xsession()),
         client: Client { hostname: Some("tc1".into()), ..Client::default() },
+        env: ["SCHOOL=north $(id) 'x'", "dirs=/x", "PATH=/x", "A=b\nc"].map(str::to_owned).to_vec(),
+        keyboard: Some(Keyboard { layout: "de,us".into(), ..Keyboard::default() }),
         ..SessionRequest::default()
     });
     assert_eq!(events[0], SessionEvent::Started { session: "x".into(), user: None, directory: None, no_sound: None });
@@ -125,9 +180,12 @@ fn a_session_gets_one_argument_the_profile_and_its_environment() {
         "DESKTOP_SESSION=x",
         "XDG_SESSION_TYPE=x11",
         "LTSP_CLIENT_HOSTNAME=tc1",
+        "SCHOOL=north $(id) 'x'",
+        "XKBLAYOUT=de,us",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in {text}");
     }
+    assert!(!text.contains("=/x\n") && !text.contains("A=b"), "{text}");
 }
 
 #[test]

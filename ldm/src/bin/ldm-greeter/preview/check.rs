@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use gtk4::{gdk, prelude::*};
 
@@ -159,7 +160,7 @@ fn measured(
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display"))?;
     let wanted = folder.path().to_string_lossy();
     let look = match theme::load(Some(&wanted)) {
-        Ok(look) => look,
+        Ok(look) => Rc::new(look),
         Err(error) => {
             report.wrong(&error.to_string());
             return Ok(());

@@ -22,6 +22,7 @@ use gtk4::{gdk, gio, glib, prelude::*};
 use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
 use crate::model::{Action, Event, Model};
+use crate::screens::Screens;
 use crate::theme::{self, Look};
 use crate::window::Window;
 use crate::{i18n, monitors};
@@ -123,7 +124,7 @@ impl Preview {
 
     fn batch(&self, display: &gdk::Display, chosen: Vec<Scenario>) -> anyhow::Result<ExitCode> {
         still();
-        let look = theme::apply(self.preview.as_deref(), display);
+        let look = Rc::new(theme::apply(self.preview.as_deref(), display));
         let several = chosen.len() > 1 || self.scenario.iter().any(|name| name == "main" || name == "all");
         let mut names = BTreeSet::new();
         let mut wrong = false;
@@ -171,7 +172,7 @@ impl Preview {
     /// A window that follows the theme's files, until Ctrl+Q or the end of the terminal's patience.
     fn interactive(&self, display: &gdk::Display, name: String) {
         let theme = self.preview.clone().unwrap_or_default();
-        let shown: Rc<RefCell<Option<(Look, Stage)>>> = Rc::default();
+        let shown: Rc<RefCell<Option<(Rc<Look>, Stage)>>> = Rc::default();
         let main = glib::MainLoop::new(None, false);
         let show = {
             let (display, shown, theme, main) = (display.clone(), Rc::clone(&shown), theme.clone(), main.clone());
@@ -180,7 +181,7 @@ impl Preview {
                     stage.close();
                     look.withdraw(&display);
                 }
-                let look = theme::apply(Some(&theme), &display);
+                let look = Rc::new(theme::apply(Some(&theme), &display));
                 let scenario = scenarios::all().into_iter().find(|scenario| scenario.name == name);
                 let Some(scenario) = scenario else { return };
                 match Stage::open(&look, scenario) {
@@ -262,7 +263,7 @@ struct Inner {
 
 impl Stage {
     /// Shows a scenario and waits until it is drawn.
-    fn open(look: &Look, scenario: Scenario) -> anyhow::Result<Self> {
+    fn open(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(String::new(), None)),
@@ -277,10 +278,10 @@ impl Stage {
                 inner.step(event);
             }
         };
-        let window = Window::new(look, "", Rc::new(send))?;
+        let window = Window::new(look, &Screens::untouched(), false, "", Rc::new(send))?;
         let window = inner.window.get_or_init(|| window);
         inner.step(Event::Opened);
-        window.present();
+        window.present(look);
         let this = Self(Rc::clone(&inner));
         let root = this.root()?;
         shot::settle(&root);

@@ -3,9 +3,9 @@
 use std::f64::consts::TAU;
 
 /// Samples per second.
-pub(super) const RATE: u32 = 48_000;
+pub const RATE: u32 = 48_000;
 /// Pitch in Hz: whole periods in each block.
-pub(super) const PITCH: f64 = 1000.0;
+pub const PITCH: f64 = 1000.0;
 /// Samples that are looked at together, 0.1 s: speakers and microphones have clocks of their own.
 const BLOCK: usize = 4800;
 /// A quarter of the loudest, −12 dBFS.
@@ -14,7 +14,7 @@ const AMPLITUDE: f64 = 8192.0;
 const SHARE: f64 = 0.05;
 
 /// So many seconds of it: one channel, 16 bit little endian, with soft ends.
-pub(super) fn make(seconds: u32) -> Vec<u8> {
+pub fn make(seconds: u32) -> Vec<u8> {
     let count = RATE * seconds;
     let ramp = f64::from(RATE) / 100.0;
     let sample = |n: u32| {
@@ -28,17 +28,17 @@ pub(super) fn make(seconds: u32) -> Vec<u8> {
 
 /// What a recording holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Heard {
+pub struct Heard {
     /// Its length in seconds.
-    pub(super) seconds: f64,
+    pub seconds: f64,
     /// Its loudest block in dB below the loudest there could be; minus infinity for silence.
-    pub(super) level: f64,
+    pub level: f64,
     /// Whether the tone is in it.
-    pub(super) tone: bool,
+    pub tone: bool,
 }
 
 /// Looks at a recording in the format of [`make`].
-pub(super) fn listen(recording: &[u8]) -> Heard {
+pub fn listen(recording: &[u8]) -> Heard {
     let samples: Vec<f64> =
         recording.as_chunks::<2>().0.iter().map(|bytes| f64::from(i16::from_le_bytes(*bytes)) / 32768.0).collect();
     let (mut loudest, mut all, mut tone) = (0.0_f64, 0.0, 0.0);

@@ -1,0 +1,74 @@
+//! What of the dialog is in front, what it is headed with and which keys do what there.
+
+use std::mem::{Discriminant, discriminant};
+
+use crate::i18n::gettext;
+use crate::model::{Model, State};
+use crate::{failure, i18n, question};
+
+/// What is in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// The login's own, at this step.
+    Login(Discriminant<State>),
+    /// A question of the greeter's own.
+    Question,
+    /// The help page.
+    Help,
+}
+
+impl Page {
+    /// What is to be in front now.
+    pub(crate) fn of(model: &Model) -> Self {
+        if model.helps() {
+            Self::Help
+        } else if model.question().is_some() {
+            Self::Question
+        } else {
+            Self::Login(discriminant(model.state()))
+        }
+    }
+}
+
+/// What the page is headed with.
+pub(crate) fn title(model: &Model) -> String {
+    let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
+    // A forgotten terminal must show whose password it waits for.
+    let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
+    match (model.question(), model.state()) {
+        (Some(question), _) => question::title(question),
+        (None, State::Failed(failure)) => failure::heading(failure.kind),
+        (None, _) if model.is_guest() => gettext("Log in as a guest"),
+        (None, _) => match (server, name) {
+            (Some(server), Some(name)) => {
+                i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
+            }
+            (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
+            (None, _) => gettext("Log in"),
+        },
+    }
+}
+
+/// Which keys do what now. The parts stand three blanks apart.
+pub(crate) fn hint(page: Page, state: &State) -> String {
+    // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
+    let menus = gettext("F1: help   F10: menus");
+    let keys = match (page, state) {
+        (Page::Help, _) => gettext("Escape: close   Page Up, Page Down: read on"),
+        (Page::Question, _) => gettext("Escape: cancel"),
+        // Translators: Enter and Escape are keys; call them as on your keyboards. The parts stand three blanks apart.
+        (_, State::Name) => gettext("Enter: go on"),
+        (_, State::Prompt { .. }) => gettext("Enter: go on   Escape: back to the user name"),
+        (_, State::Sessions(_)) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
+        (_, State::Waiting) => gettext("Escape: back to the user name"),
+        (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
+        (_, State::Starting) => return String::new(),
+    };
+    match (page, state) {
+        (Page::Help, _) => keys,
+        (Page::Login(_), State::Prompt { secret: true, .. }) => {
+            format!("{keys}   {}   {menus}", gettext("F8: show what is typed"))
+        }
+        _ => format!("{keys}   {menus}"),
+    }
+}

@@ -1,0 +1,124 @@
+//! What the greeter makes of its display: where it is seen, when the idle screen goes dark, and that keys are its own.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gtk4::gdk;
+use gtk4::glib::{self, clone};
+use gtk4::prelude::*;
+use ldm_protocol::greetd::Seat;
+
+use crate::keyboard::Keyboard;
+use crate::monitors::{Monitors, Room};
+use crate::xserver::XServer;
+
+/// Whoever takes the keyboard away from the greeter keeps it for so long; two who both want it must not keep each other busy.
+const REFOCUS: Duration = Duration::from_millis(100);
+
+/// The display, once it is known.
+pub(crate) struct Screens {
+    server: Option<Rc<XServer>>,
+    keyboard: Option<Rc<Keyboard>>,
+    monitors: RefCell<Option<Rc<Monitors>>>,
+    /// Name of the monitor, and seconds until the screen goes dark, as they are in use.
+    used: RefCell<Option<(Option<String>, u32)>>,
+}
+
+impl Screens {
+    /// The display that GTK draws on.
+    pub(crate) fn new() -> Rc<Self> {
+        let server = XServer::connect();
+        let keyboard = server.as_ref().filter(|server| server.has_xkb).map(Keyboard::new);
+        Rc::new(Self { server, keyboard, monitors: RefCell::new(None), used: RefCell::new(None) })
+    }
+
+    /// For previews: nothing of the display is touched.
+    pub(crate) fn untouched() -> Rc<Self> {
+        Rc::new(Self { server: None, keyboard: None, monitors: RefCell::new(None), used: RefCell::new(None) })
+    }
+
+    /// The keyboard, if the X server lets us know about it.
+    pub(crate) fn keyboard(&self) -> Option<&Rc<Keyboard>> {
+        self.keyboard.as_ref()
+    }
+
+    /// Keeps `window` over all monitors, with `stage` on one of them and a `picture` on each; `changed` is told how much room
+    /// there is.
+    pub(crate) fn cover(
+        self: &Rc<Self>,
+        window: &gtk4::Window,
+        stage: &gtk4::Box,
+        backdrop: &gtk4::Fixed,
+        picture: impl Fn(i32, i32) -> Option<gdk::Texture> + 'static,
+        changed: impl Fn(Room) + 'static,
+    ) {
+        let server = self.server.clone();
+        let pointer = move || server.as_ref().and_then(|server| server.pointer());
+        let this = Rc::downgrade(self);
+        let changed = move |room| {
+            changed(room);
+            // A monitor that comes or goes may take the keyboard with it.
+            if let Some(this) = this.upgrade() {
+                this.focus();
+            }
+        };
+        self.monitors.replace(Some(Monitors::follow(window, stage, backdrop, picture, pointer, changed)));
+        window.connect_map(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |_| {
+                // Not now: the X server learns of the window when GTK is done with this.
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || this.focus()
+                ));
+            }
+        ));
+        window.connect_is_active_notify(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |window| {
+                if !window.is_active() {
+                    glib::timeout_add_local_once(
+                        REFOCUS,
+                        clone!(
+                            #[weak]
+                            this,
+                            move || this.focus()
+                        ),
+                    );
+                }
+            }
+        ));
+    }
+
+    fn focus(&self) {
+        if let Some(server) = &self.server {
+            server.focus();
+        }
+    }
+
+    /// Takes over what the administrator wants of the display.
+    pub(crate) fn show(&self, seat: &Seat) {
+        let wanted = Some((seat.monitor.clone(), seat.blank));
+        if self.used.replace(wanted.clone()) == wanted {
+            return;
+        }
+        if let Some(server) = &self.server {
+            server.blank_after(seat.blank);
+        }
+        let monitors = self.monitors.borrow().clone();
+        if let Some(monitors) = monitors {
+            monitors.choose(seat.monitor.as_deref());
+        }
+    }
+
+    /// Leaves the display to the session.
+    pub(crate) fn leave(&self) {
+        if let Some(server) = &self.server {
+            server.leave();
+        }
+    }
+}

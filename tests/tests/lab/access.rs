@@ -1,0 +1,316 @@
+//! Everybody can log in: with a screen reader, without a mouse, with a keyboard on the screen.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use ldm_protocol::FailureKind;
+use ldm_tests::xserver::Screen;
+use ldm_tests::{Assistant, Daemon, Desk, Lab, Program, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
+
+/// A seat with LDM's own greeter as the daemon starts it by itself.
+fn seat(set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>) -> Result<Scene> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    Desk::offer(&lab, "other", "")?;
+    let sshd = Sshd::builder(&lab).start()?;
+    let user = User::new(&lab)?;
+    let x = XServer::new(&lab)?;
+    let builder = Daemon::builder(&lab)
+        .on(x.screen())
+        .server(&sshd, sshd.port())?
+        .set("LDM_GREETER", &lab.bin()?.join("ldm-greeter").to_string_lossy())
+        .set("LDM_THEME", &lab.bin()?.join("themes/default").to_string_lossy())
+        .set("LDM_STATE_DIR", &lab.file("state").to_string_lossy());
+    let daemon = set(&lab, builder)?.start()?;
+    Ok(Scene { daemon, x, user, sshd, lab })
+}
+
+/// The greeter that runs, and the socket of its message bus.
+fn greeter(scene: &Scene) -> Result<(i32, PathBuf)> {
+    let found = || {
+        let pids = scene.daemon.greeter_user().processes().into_iter();
+        let pid = { pids }.find(|&pid| {
+            let line = sweep::command_line(pid);
+            line.contains("/ldm-greeter") && !line.contains("dbus-daemon")
+        })?;
+        let socket = variable(pid, "DBUS_SESSION_BUS_ADDRESS")?.strip_prefix("unix:path=")?.to_owned();
+        Some((pid, PathBuf::from(socket)))
+    };
+    wait::until("a greeter", wait::STEP, found).with_context(|| scene.daemon.log_text())
+}
+
+fn variable(pid: i32, name: &str) -> Option<String> {
+    let env = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let prefix = format!("{name}=");
+    let mut all = env.split(|&byte| byte == 0).map(String::from_utf8_lossy);
+    all.find_map(|entry| entry.strip_prefix(&prefix).map(str::to_owned))
+}
+
+/// A seat whose greeter serves assistive programs without a screen reader, and such a program.
+fn watched(
+    set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>,
+) -> Result<(Scene, Assistant)> {
+    let scene = seat(|lab, daemon| {
+        let command = format!("{} --accessible", lab.bin()?.join("ldm-greeter").display());
+        set(lab, daemon.set("LDM_GREETER", &command))
+    })?;
+    let assistant = assistant(&scene)?;
+    assistant.wait_for_question("User name")?;
+    Ok((scene, assistant))
+}
+
+fn assistant(scene: &Scene) -> Result<Assistant> {
+    Assistant::new(&scene.lab, scene.daemon.greeter_user(), greeter(scene)?.1)
+}
+
+/// A stand-in for a screen reader: it writes down where it runs, and what it finds there.
+fn stand_in(lab: &Lab) -> Result<PathBuf> {
+    let found = lab.file("found");
+    fs::create_dir(&found)?;
+    fs::set_permissions(&found, fs::Permissions::from_mode(0o777))?;
+    let (script, out) = (lab.file("assistive.py"), found.display());
+    fs::write(&script, include_str!("../../src/assistive.py"))?;
+    let script = script.display();
+    lab.script(
+        "reader",
+        &format!(
+            "echo \"$DISPLAY $(id -un)\" >{out}/where\n\
+             while ! /usr/bin/python3 {script} tree >{out}/tree.new || ! grep -q 'User name' {out}/tree.new; do :; done\n\
+             mv {out}/tree.new {out}/tree\nexec sleep 3600"
+        ),
+    )
+}
+
+/// Presses the key of this number, and nothing else: xdotool(1) changes the layout for a moment.
+fn tap(screen: &Screen, key: u8) -> Result<()> {
+    let tapped = screen.command("/usr/bin/python3").args(["-c", TAP, &key.to_string()]).status()?;
+    ensure!(tapped.success(), "the key {key} cannot be pressed");
+    Ok(())
+}
+
+const TAP: &str = "
+import ctypes, sys
+x, test = ctypes.CDLL('libX11.so.6'), ctypes.CDLL('libXtst.so.6')
+x.XOpenDisplay.restype = ctypes.c_void_p
+display = ctypes.c_void_p(x.XOpenDisplay(None))
+for down in (1, 0):
+    test.XTestFakeKeyEvent(display, int(sys.argv[1]), down, 0)
+x.XSync(display, 0)
+";
+
+/// The keyboard of this display, as the X server has it: the group, and whether keys are sticky and slow.
+fn keyboard(screen: &Screen) -> Result<(u8, bool, bool)> {
+    // The test's own connection: xset(1) does not show it.
+    let output = screen.command("/usr/bin/python3").args(["-c", KEYBOARD]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [group, controls] = numbers[..] else { bail!("{text} {}", String::from_utf8_lossy(&output.stderr)) };
+    Ok((u8::try_from(group)?, controls & 1 << 3 != 0, controls & 1 << 1 != 0))
+}
+
+/// XkbGetState and XkbGetControls, through libX11.
+const KEYBOARD: &str = "
+import ctypes
+x = ctypes.CDLL('libX11.so.6')
+x.XOpenDisplay.restype = ctypes.c_void_p
+display = ctypes.c_void_p(x.XOpenDisplay(None))
+state = (ctypes.c_ubyte * 64)()
+x.XkbGetState(display, 0x100, state)
+x.XkbGetKeyboard.restype = ctypes.c_void_p
+class Controls(ctypes.Structure):
+    _fields_ = [('head', ctypes.c_ubyte * 4), ('mods', ctypes.c_ubyte * 8), ('enabled', ctypes.c_uint)]
+class Desc(ctypes.Structure):
+    _fields_ = [('dpy', ctypes.c_void_p), ('flags', ctypes.c_ushort), ('spec', ctypes.c_ushort), ('min', ctypes.c_ubyte),
+                ('max', ctypes.c_ubyte), ('ctrls', ctypes.POINTER(Controls))]
+x.XkbGetMap.restype = ctypes.POINTER(Desc)
+desc = x.XkbGetMap(display, 0, 0x100)
+x.XkbGetControls(display, 0xf8001fff, desc)
+print(state[0], desc.contents.ctrls.contents.enabled)
+";
+
+/// What no control that takes the keyboard may lack.
+fn check_controls(assistant: &Assistant, where_: &str) -> Result<()> {
+    for widget in assistant.tree().iter().filter(|widget| widget.is("focusable") && widget.is("visible")) {
+        let structural = ["frame", "window", "list", "filler", "panel", "scroll pane"].contains(&widget.role.as_str());
+        ensure!(!["", "unknown", "invalid"].contains(&widget.role.as_str()), "{where_}: without a role: {widget:?}");
+        // GTK 4.8 gives those without a name that of their class.
+        let named = !widget.name.is_empty() && !widget.name.starts_with("Gtk");
+        ensure!(structural || named, "{where_}: without a name: {widget:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_blind_user_logs_in() -> Result<()> {
+    let scene =
+        seat(|_, daemon| Ok(daemon.set("LDM_ACCESSIBILITY", "screen-reader").set("LDM_SCREEN_READER", "sleep 3600")))?;
+    scene.desk().prepare()?;
+    let (_, socket) = greeter(&scene)?;
+    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;
+    assistant.wait_for_question("User name")?;
+    let heard = assistant.hear(&scene.lab)?;
+    check_controls(&assistant, "at the name")?;
+    assistant.write("User name", &scene.user.name)?;
+    assistant.press("Log in")?;
+    let password = assistant.wait_for_question("Password:")?;
+    ensure!(password.role.contains("password"), "what is written would be read aloud: {password:?}");
+    check_controls(&assistant, "at the password")?;
+    scene.lab.secret("Lab-mistyped");
+    assistant.write("Password:", "Lab-mistyped")?;
+    assistant.press("Log in")?;
+    let failure = FailureKind::Denied.message();
+    // A screen reader speaks the description of what gets the keyboard, and an alert when it comes to be seen.
+    let again = assistant.wait_for("the question again", wait::STEP, |widget| {
+        widget.is("focused") && widget.role.contains("password") && widget.description.contains(failure)
+    })?;
+    ensure!(again.text.is_empty(), "the wrong password still stands there");
+    wait::for_line(heard.log(), failure, wait::STEP)?;
+    assistant.write("Password:", &scene.user.password)?;
+    assistant.press("Log in")?;
+    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab other"))?;
+    check_controls(&assistant, "at the sessions")?;
+    assistant.select("Lab desk")?;
+    assistant.press("Start")?;
+    scene.desk().wait_until_up()?;
+    scene.x.screen().wait_for(&scene.desk().title(), wait::STEP)?;
+    scene.work_and_log_out()?;
+    drop(heard);
+    scene.finish()
+}
+
+#[test]
+fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Result<()> {
+    let scene = seat(|lab, daemon| Ok(daemon.set("LDM_SCREEN_READER", &stand_in(lab)?.to_string_lossy())))?;
+    let (pid, socket) = greeter(&scene)?;
+    let screen = scene.x.screen();
+    screen.wait_for("Log in", wait::STEP)?;
+    screen.type_text("someb\u{f6}dy")?;
+    scene.daemon.wait_for_worker()?;
+    let worker = scene.daemon.worker();
+    ensure!(!scene.lab.file("found/where").exists(), "it runs, and nobody has asked for it");
+    screen.key("alt+super+s")?;
+    let tree = sshd::wait_for_file(&scene.lab.file("found/tree"), wait::STEP)?;
+    let place = fs::read_to_string(scene.lab.file("found/where"))?;
+    ensure!(
+        place.trim()
+            == format!("{} {}", variable(pid, "DISPLAY").unwrap_or_default(), scene.daemon.greeter_user().name),
+        "{place}"
+    );
+    ensure!(tree.contains("\"text\": \"someb\\u00f6dy\""), "the name is gone:\n{tree}");
+    ensure!(scene.daemon.worker() == worker, "the connection was lost");
+    ensure!(greeter(&scene)? == (pid, socket), "it is another greeter");
+    // The next greeter has it from the start.
+    fs::remove_file(scene.lab.file("found/tree"))?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+    sshd::wait_for_file(&scene.lab.file("found/tree"), wait::STEP)?;
+    scene.finish()
+}
+
+#[test]
+fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> Result<()> {
+    let (mut scene, assistant) = watched(|_, daemon| Ok(daemon))?;
+    scene.desk().prepare()?;
+    let screen = scene.x.screen();
+    let before = screen.signature()?;
+    for name in ["Accessibility", "High contrast", "Sticky keys", "Slow keys", "Large text", "Large pointer"] {
+        assistant.wait_for(name, wait::STEP, |widget| widget.name.contains(name) && !widget.actions.is_empty())?;
+        assistant.press(name)?;
+    }
+    wait::until("sticky and slow keys", wait::STEP, || (keyboard(&screen).ok()? == (0, true, true)).then_some(()))?;
+    let state = scene.lab.file("state/access.json");
+    let written = || fs::read_to_string(&state).ok().filter(|text| text.contains("\"large_pointer\":true"));
+    let text = wait::until("the state to be written", wait::STEP, written)?;
+    ensure!(text.contains("\"high_contrast\":true") && text.contains("\"screen_reader\":false"), "{text}");
+    assistant.press("Slow keys")?;
+    wait::until("slow keys to be off", wait::STEP, || (keyboard(&screen).ok()? == (0, true, false)).then_some(()))?;
+    ensure!(screen.signature()? != before, "high contrast looks like low contrast");
+    // Another greeter, and then a session.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(greeter(&scene)?.0), nix::sys::signal::Signal::SIGKILL)?;
+    let (_, socket) =
+        wait::until("another greeter", wait::STEP, || greeter(&scene).ok().filter(|(_, new)| new.ends_with("bus-2")))?;
+    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;
+    assistant.wait_for_question("User name")?;
+    assistant.press("Accessibility")?;
+    assistant
+        .wait_for("a switch that is on", wait::STEP, |widget| widget.name == "High contrast" && widget.is("pressed"))?;
+    screen.key("Escape")?;
+    assistant.wait_for_question("User name")?;
+    assistant.write("User name", &scene.user.name)?;
+    assistant.press("Log in")?;
+    assistant.wait_for_question("Password:")?;
+    assistant.write("Password:", &scene.user.password)?;
+    assistant.press("Log in")?;
+    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    assistant.select("Lab desk")?;
+    assistant.press("Start")?;
+    scene.desk().wait_until_up()?;
+    let env = scene.desk().env()?;
+    for (name, value) in [("GTK_THEME", "HighContrast"), ("XCURSOR_SIZE", "48"), ("QT_FONT_DPI", "144")] {
+        ensure!(env.get(name).map(String::as_str) == Some(value), "{name}: {:?}", env.get(name));
+    }
+    ensure!(!env.contains_key("QT_LINUX_ACCESSIBILITY_ALWAYS_ON"), "there is no screen reader");
+    ensure!(keyboard(&screen)? == (0, true, false), "sticky keys did not come along");
+    scene.work_and_log_out()?;
+    scene.daemon.stop()?;
+    scene.finish()
+}
+
+#[test]
+fn layouts_are_switched_by_key_by_mouse_and_by_whoever_else_does() -> Result<()> {
+    let lab_layouts = |screen: &Screen| -> Result<()> {
+        let set = screen.command("setxkbmap").args(["us,de", "-option", "grp:menu_toggle"]).status()?;
+        ensure!(set.success(), "setxkbmap failed");
+        Ok(())
+    };
+    let (scene, assistant) = watched(|_, daemon| Ok(daemon))?;
+    let screen = scene.x.screen();
+    // While the greeter runs.
+    lab_layouts(&screen)?;
+    let shows = |short: &str| {
+        let name = format!("Keyboard layout: {short}");
+        assistant.wait_for(&name, wait::STEP, |widget| widget.name == name).map(drop)
+    };
+    shows("US")?;
+    screen.key("F9")?;
+    shows("DE")?;
+    tap(&screen, 29)?;
+    assistant
+        .wait_for("a letter of the second layout", wait::STEP, |widget| widget.is("focused") && widget.text == "z")?;
+    screen.key("F9")?;
+    shows("US")?;
+    tap(&screen, 135)?;
+    shows("DE")?;
+    assistant.press("Keyboard layout")?;
+    assistant.wait_for("layouts by name", wait::STEP, |widget| widget.name == "English (US)")?;
+    assistant.press("English (US)")?;
+    shows("US")?;
+    ensure!(keyboard(&screen)?.0 == 0);
+    scene.finish()
+}
+
+#[test]
+fn keys_are_the_greeters_wherever_the_pointer_is_and_after_an_hour_of_nothing() -> Result<()> {
+    let (scene, assistant) = watched(|_, daemon| Ok(daemon.set("X_BLANKING", "3600")))?;
+    let screen = scene.x.screen();
+    let timeout = || {
+        let output = screen.command("xset").arg("q").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(text.split_once("timeout:")?.1.split_whitespace().next()?.to_owned())
+    };
+    wait::until("the wish for a dark screen", wait::STEP, || (timeout()? == "3600").then_some(()))?;
+    // A window above the greeter, with the pointer in it.
+    let mut above = screen.command("xterm");
+    above.args(["-geometry", "40x5+0+0", "-title", "above"]);
+    let above = Program::start("xterm", &mut above, &scene.lab.log("xterm"))?;
+    screen.wait_for("above", wait::STEP)?;
+    screen.xdotool(&["mousemove", "40", "30"])?;
+    screen.type_text("some")?;
+    assistant.wait_for("what was typed", wait::STEP, |widget| widget.is("focused") && widget.text == "some")?;
+    ensure!(screen.command("xset").args(["s", "activate"]).status()?.success(), "xset failed");
+    screen.type_text("body")?;
+    assistant.wait_for("what was typed", wait::STEP, |widget| widget.is("focused") && widget.text == "somebody")?;
+    drop(above);
+    scene.finish()
+}
