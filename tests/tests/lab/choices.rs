@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ldm_protocol::FailureKind;
@@ -348,23 +351,43 @@ fn facts_tell_what_the_help_desk_asks_for() -> Result<()> {
     scene.finish()
 }
 
-/// An ldminfod of LDM 2 that says this.
-fn ldminfod(said: &'static str) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:9571").context("the port of ldminfod is in use")?;
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(said.as_bytes());
-        }
-    });
-    Ok(())
+/// An ldminfod of LDM 2, as long as this lives. Its port is fixed, and another run of the lab may have it just now.
+struct Ldminfod(Arc<AtomicBool>);
+
+impl Ldminfod {
+    fn new(said: &'static str) -> Result<Self> {
+        let listener =
+            wait::until("the port of ldminfod", Duration::from_mins(2), || TcpListener::bind(LDMINFOD).ok())?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let this = Self(Arc::clone(&ended));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = stream.write_all(said.as_bytes());
+            }
+        });
+        Ok(this)
+    }
 }
+
+impl Drop for Ldminfod {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        // Wakes it.
+        let _ = TcpStream::connect(LDMINFOD);
+    }
+}
+
+const LDMINFOD: &str = "127.0.0.1:9571";
 
 #[test]
 fn servers_are_up_or_down_busy_or_not_and_another_one_can_be_used() -> Result<()> {
     let mut scene = Scene::new()?;
     scene.daemon.stop()?;
     let other = Sshd::new(&scene.lab)?;
-    ldminfod("language:C\nsession:\u{1b}[1mx\nrating:40\n")?;
+    let _ldminfod = Ldminfod::new("language:C\nsession:\u{1b}[1mx\nrating:40\n")?;
     let dead = format!("127.0.0.1:{}", sshd::free_port()?);
     let [first, second] = [&scene.sshd, &other].map(|sshd| format!("127.0.0.1:{}", sshd.port()));
     let known_hosts = scene.lab.file("all-known-hosts");
