@@ -10,7 +10,7 @@ LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/ldm
 DATADIR = $(DESTDIR)$(PREFIX)/share
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 
-.PHONY: all deps tools build demo test lint bench install
+.PHONY: all deps tools build demo gallery test lint bench install
 
 all: build
 
@@ -27,6 +27,11 @@ build:
 
 demo: deps
 	scripts/demo.sh
+
+# Every theme, scenario, language and size as a picture: target/gallery/index.html. GALLERY="default de 1024x768" draws less.
+gallery: deps
+	$(CARGO) build -p ldm --bin ldm-greeter -p ldm-tests --bin ldm-gallery --locked
+	target/debug/ldm-gallery $(GALLERY)
 
 test: deps
 	scripts/test.sh

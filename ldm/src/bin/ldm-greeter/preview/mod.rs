@@ -32,6 +32,7 @@ const RELOAD: Duration = Duration::from_millis(150);
 
 /// What the command line says of previews.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is an option of its own.
 pub(crate) struct Preview {
     /// Show a theme (a name or a folder) with made-up data; no daemon is needed
     #[arg(long, value_name = "THEME")]
@@ -48,6 +49,9 @@ pub(crate) struct Preview {
     /// Write a picture (PNG) and end; of several scenarios, into this folder
     #[arg(long, value_name = "FILE", requires = "preview")]
     screenshot: Option<PathBuf>,
+    /// Pictures as JPEG, of which thousands fit a disk
+    #[arg(long, requires = "preview", hide = true)]
+    jpeg: bool,
     /// Say what is cut off or outside of the screen, and fail if anything is
     #[arg(long, requires = "preview")]
     check: bool,
@@ -129,10 +133,18 @@ impl Preview {
             let stage = Stage::open(&look, scenario)?;
             let window = stage.root()?;
             if let Some(path) = &self.screenshot {
-                let path = if several { path.join(format!("{name}.png")) } else { path.clone() };
+                let suffix = if self.jpeg { "jpg" } else { "png" };
+                let path = if several { path.join(format!("{name}.{suffix}")) } else { path.clone() };
                 let picture = shot::take(&window, self.size.0, self.size.1);
                 let picture = picture.ok_or_else(|| anyhow::anyhow!("nothing was drawn"))?;
-                picture.save_to_png(&path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+                let saved = if self.jpeg {
+                    let pixels = gdk::pixbuf_get_from_texture(&picture);
+                    let pixels = pixels.ok_or_else(|| anyhow::anyhow!("nothing was drawn"))?;
+                    pixels.savev(&path, "jpeg", &[("quality", "82")]).map_err(|error| error.to_string())
+                } else {
+                    picture.save_to_png(&path).map_err(|error| error.to_string())
+                };
+                saved.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
             }
             if self.check {
                 for line in
@@ -144,7 +156,7 @@ impl Preview {
             }
             if self.texts {
                 for (place, text) in inspect::words(&window) {
-                    let whose = if stage.0.data.contains(&text) { "data" } else { "own" };
+                    let whose = if stage.says(&place, &text) { "data" } else { "own" };
                     out(&format!("{name}\t{place}\t{whose}\t{text}"));
                 }
             }
@@ -309,6 +321,12 @@ impl Stage {
         let windows = gtk4::Window::list_toplevels().into_iter().filter_map(|w| w.downcast::<gtk4::Window>().ok());
         let mut windows = windows.filter(|window| window.is_visible() && window.widget_name() == "greeter");
         windows.next().ok_or_else(|| anyhow::anyhow!("there is no window"))
+    }
+
+    /// Whether this text is data, or is made of nothing else.
+    fn says(&self, place: &str, text: &str) -> bool {
+        let words = || text.split([' ', ',', '(', ')']).filter(|word| !word.is_empty());
+        self.0.data.contains(text) || place == "#facts" && words().all(|word| self.0.data.contains(word))
     }
 
     fn complaints(&self) -> Vec<String> {
