@@ -152,6 +152,46 @@ fn a_server_that_is_down_is_told_and_tried_again_without_a_restart() -> Result<(
 }
 
 #[test]
+fn a_guest_gets_in_by_doing_nothing_and_whoever_types_a_name_is_left_alone() -> Result<()> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    Desk::offer(&lab, "other", "")?;
+    let sshd = Sshd::builder(&lab).start()?;
+    let user = User::new(&lab)?;
+    Desk { user: &user }.prepare()?;
+    let x = XServer::new(&lab)?;
+    let greeter_user = User::create(&lab, Kind::System, "")?;
+    let reader = Reader::new(&lab, &greeter_user)?;
+    let daemon = Daemon::builder(&lab)
+        .on(x.screen())
+        .server(&sshd, sshd.port())?
+        .set("LDM_GREETER", &reader.greeter())
+        .set("LDM_THEME", &reader.theme())
+        .set("LDM_SESSION", "desk")
+        .set("LDM_GUESTLOGIN", "True")
+        .set("LDM_LOGIN_TIMEOUT", "3")
+        .set("LDM_USERNAME", &user.name)
+        .set("LDM_PASSWORD", &user.password)
+        .greeter_user(greeter_user)
+        .start()?;
+    let scene = Scene { daemon, x, user, sshd, lab };
+    let screen = scene.x.screen();
+    // Two sessions are on offer, and nobody is there to choose.
+    scene.desk().wait_until_up()?;
+    screen.wait_for(&scene.desk().title(), wait::STEP)?;
+    scene.work_and_log_out()?;
+    reader.wait_for_question("User name", wait::STEP)?;
+    screen.type_text(&format!("{}\n", scene.user.name))?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.key("Escape")?;
+    // The name stands in the entry: the countdown does not go on behind it.
+    reader.wait_for_question("User name", wait::STEP)?;
+    reader.wait_for("the guest's button", wait::STEP, |w| w.role == "push button" && w.name == "Log in as a guest")?;
+    ensure!(!reader.widgets().iter().any(|w| w.name.contains("Seconds until")), "it counts");
+    scene.finish()
+}
+
+#[test]
 fn help_and_menus_are_read_and_cost_nothing_of_what_is_typed() -> Result<()> {
     let (scene, reader) = seat(|sshd| sshd, User::new)?;
     let screen = scene.x.screen();

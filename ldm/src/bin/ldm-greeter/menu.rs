@@ -91,7 +91,6 @@ impl Menu {
     }
 
     /// For content of one's own: switches, say. [`Menu::fill`] would replace it.
-    #[allow(dead_code)] // used by who has such content
     pub(crate) fn list(&self) -> &gtk4::Box {
         &self.list
     }

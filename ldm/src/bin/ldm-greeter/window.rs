@@ -314,6 +314,10 @@ impl Window {
         let state = discriminant(model.state());
         let serials = (state, model.serial(), model.refills());
         let next = self.serials.replace(Some(serials)) != Some(serials);
+        if next {
+            // What has just come is there to be read, and is not left for ever if nobody does.
+            self.timers.touched();
+        }
         if self.shown.replace(Some(page)) == Some(page) && !next {
             return;
         }

@@ -54,10 +54,8 @@ pub(crate) enum Event {
     /// The help page wants to know how it went.
     FactsWanted,
     /// Help in seeing, hearing and typing was switched.
-    #[allow(dead_code)] // sent by what fills that menu
     AccessChanged(Access),
     /// The keyboard layout was switched to this place in the list.
-    #[allow(dead_code)] // sent by what fills that menu
     LayoutChanged(u8),
     /// Alt+Super+S: turn accessibility on or off, which needs a restart of the greeter.
     AccessToggled,
