@@ -13,11 +13,11 @@ use ldm_protocol::greetd::Assistants;
 
 use crate::i18n::gettext;
 use crate::keyboard::Keyboard;
+use crate::theme::style::HIGH_CONTRAST;
 use crate::window::{Missing, get};
 
 /// Style classes of the window, each with a sheet for themes that know nothing of it.
-const SHEETS: [(&str, &str); 2] =
-    [("high-contrast", include_str!("contrast.css")), ("large-text", include_str!("text.css"))];
+const SHEETS: [(&str, &str); 2] = [("high-contrast", HIGH_CONTRAST), ("large-text", include_str!("text.css"))];
 
 /// A switch: a button that stays down, with a mark while it is. GTK 4.8 lets assistive programs press such a button, and a check
 /// button not; both say whether they are on.
