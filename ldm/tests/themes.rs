@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The themes that are shipped.
 const SHIPPED: [&str; 4] = ["default", "dark", "high-contrast", "school"];

@@ -18,14 +18,14 @@ fn every_widget_is_in_the_guide_and_every_one_in_the_guide_exists() {
     let Some(screen) = Screen::new("1024x768") else { return };
     let theme = shipped("default");
     let said = screen.run(&["--preview", &theme, "--scenario", "all", "--names"]);
-    let mut there: BTreeSet<&str> = said.out.lines().collect();
+    let mut existing: BTreeSet<&str> = said.out.lines().collect();
     // A window of its own, over a session.
-    there.extend(["announcement", "announcement-text"]);
+    existing.extend(["announcement", "announcement-text"]);
     let guide = guide();
     let named: BTreeSet<&str> = words(&guide).into_iter().filter_map(|word| word.strip_prefix('#')).collect();
     let named: BTreeSet<&str> = named.into_iter().filter(|name| !name.is_empty()).collect();
-    let missing: Vec<_> = there.difference(&named).collect();
-    let wrong: Vec<_> = named.difference(&there).collect();
+    let missing: Vec<_> = existing.difference(&named).collect();
+    let wrong: Vec<_> = named.difference(&existing).collect();
     assert!(missing.is_empty() && wrong.is_empty(), "not in the guide: {missing:?}; not there: {wrong:?}");
 }
 

@@ -101,7 +101,8 @@ fn links_out_of_the_folder_and_special_files_are_not_opened() {
         let to = secret.path().join(to);
         move |at: &Path| symlink(&to, at).unwrap()
     };
-    let special: [(&str, &dyn Fn(&Path), &str); 5] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let special: [(&str, Make, &str); 5] = [
         ("p.png", &link("secret.png"), "leads out of the theme's folder"),
         ("style.css", &link("secret.css"), "leads out of the theme's folder"),
         ("p.png", &fifo, "not a regular file"),

@@ -168,7 +168,8 @@ fn marked(dir: &Path) -> Option<()> {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.strip_prefix(checkout()).unwrap().to_str().unwrap().to_owned();
             if !list.contains(&name) && std::fs::read_to_string(&path).unwrap().contains("gettext(") {
-                list += &format!("{name}\n");
+                list.push_str(&name);
+                list.push('\n');
             }
         }
     }

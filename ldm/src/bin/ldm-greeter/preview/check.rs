@@ -183,7 +183,7 @@ fn measured(
     for scenario in scenarios::all().into_iter().filter(|scenario| scenario.main) {
         let (name, long) = (scenario.name.clone(), scenario.long);
         let stage = Stage::open(&look, scenario)?;
-        let window = stage.root()?;
+        let window = Stage::root()?;
         inspect::names(&window, &mut names);
         let mut lines = inspect::clipped(&window, SCREEN.0, SCREEN.1, long);
         lines.extend(unreadable(&window, &display));

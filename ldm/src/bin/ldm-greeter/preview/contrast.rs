@@ -32,10 +32,15 @@ fn luminance([red, green, blue]: Colour) -> f64 {
     0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
 }
 
+/// Whether these are two colours of a screen.
+fn differ(one: Colour, other: Colour) -> bool {
+    one.iter().zip(other).any(|(one, other)| (one - other).abs() > 0.001)
+}
+
 fn over(colour: Colour, alpha: f64, ground: Colour) -> Colour {
     let mix = |part: f64, below: f64| part * alpha + below * (1.0 - alpha);
-    let ([a, b, c], [x, y, z]) = (colour, ground);
-    [mix(a, x), mix(b, y), mix(c, z)]
+    let ([red, green, blue], [red_below, green_below, blue_below]) = (colour, ground);
+    [mix(red, red_below), mix(green, green_below), mix(blue, blue_below)]
 }
 
 /// The least contrast of a text of this colour in `area`; `None` if no letters are seen there.
@@ -43,7 +48,7 @@ pub(crate) fn of_text(with: &Pixels, without: &Pixels, area: &Rect, colour: Colo
     let mut ratios: Vec<f64> = places(area)
         .filter_map(|(x, y)| {
             let ground = without.at(x, y)?;
-            let letter = with.at(x, y).is_some_and(|drawn| drawn != ground);
+            let letter = with.at(x, y).is_some_and(|drawn| differ(drawn, ground));
             letter.then(|| ratio(over(colour, alpha, ground), ground))
         })
         .collect();
@@ -64,7 +69,7 @@ pub(crate) fn of_focus(focused: &Pixels, plain: &Pixels, area: &Rect) -> Option<
     let mut ratios: Vec<f64> = places(&grown)
         .filter_map(|(x, y)| {
             let (one, other) = (focused.at(x, y)?, plain.at(x, y)?);
-            (one != other).then(|| ratio(one, other))
+            differ(one, other).then(|| ratio(one, other))
         })
         .collect();
     ratios.sort_by(|a, b| b.total_cmp(a));

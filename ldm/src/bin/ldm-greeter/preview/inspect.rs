@@ -29,7 +29,7 @@ const SLACK: f32 = 1.5;
 pub(crate) struct Text {
     /// A label, or the text in an entry.
     widget: gtk4::Widget,
-    text: String,
+    words: String,
     /// Its place in the picture.
     area: Rect,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Text {
 impl Text {
     /// How it is called in messages: the nearest name, and the text's beginning.
     fn shown(&self) -> String {
-        let text: String = self.text.chars().take(40).collect();
+        let text: String = self.words.chars().take(40).collect();
         format!("{} “{}”", called(&self.widget), text.replace('\n', " "))
     }
 }
@@ -77,14 +77,14 @@ pub(crate) fn texts(window: &gtk4::Window) -> Vec<Text> {
         if covered {
             return None;
         }
-        let text = match widget.downcast_ref::<gtk4::Label>() {
+        let words = match widget.downcast_ref::<gtk4::Label>() {
             Some(label) => label.text().trim().to_owned(),
             // Whatever will be typed there.
             None if widget.is::<gtk4::Text>() => "…".to_owned(),
             None => return None,
         };
-        let seen = !text.is_empty() && widget.opacity() > 0.0;
-        seen.then_some(Text { widget, text, area })
+        let seen = !words.is_empty() && widget.opacity() > 0.0;
+        seen.then_some(Text { widget, words, area })
     });
     texts.collect()
 }
@@ -92,7 +92,7 @@ pub(crate) fn texts(window: &gtk4::Window) -> Vec<Text> {
 /// The words that are seen, each with what it is called.
 pub(crate) fn words(window: &gtk4::Window) -> Vec<(String, String)> {
     let labels = texts(window).into_iter().filter(|text| text.widget.is::<gtk4::Label>());
-    labels.map(|text| (called(&text.widget), text.text.replace('\n', " "))).collect()
+    labels.map(|text| (called(&text.widget), text.words.replace('\n', " "))).collect()
 }
 
 /// The name of a widget, or of the nearest around it, as a style sheet has it.

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use gtk4::{gdk, gio, glib, prelude::*};
 
+use ldm_protocol::greetd::Response;
+
 use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
 use crate::model::{Action, Event, Model};
@@ -32,7 +34,7 @@ const RELOAD: Duration = Duration::from_millis(150);
 
 /// What the command line says of previews.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // Each is an option of its own.
+#[allow(clippy::struct_excessive_bools, clippy::struct_field_names)] // Each is an option of its own, named as it is given.
 pub(crate) struct Preview {
     /// Show a theme (a name or a folder) with made-up data; no daemon is needed
     #[arg(long, value_name = "THEME")]
@@ -131,7 +133,7 @@ impl Preview {
         for scenario in chosen {
             let (name, long) = (scenario.name.clone(), scenario.long);
             let stage = Stage::open(&look, scenario)?;
-            let window = stage.root()?;
+            let window = Stage::root()?;
             if let Some(path) = &self.screenshot {
                 let suffix = if self.jpeg { "jpg" } else { "png" };
                 let path = if several { path.join(format!("{name}.{suffix}")) } else { path.clone() };
@@ -172,7 +174,7 @@ impl Preview {
     /// A window that follows the theme's files, until Ctrl+Q or the end of the terminal's patience.
     fn interactive(&self, display: &gdk::Display, name: String) {
         let theme = self.preview.clone().unwrap_or_default();
-        let shown: Rc<RefCell<Option<(Rc<Look>, Stage)>>> = Rc::default();
+        let shown: Rc<RefCell<Option<Shown>>> = Rc::default();
         let main = glib::MainLoop::new(None, false);
         let show = {
             let (display, shown, theme, main) = (display.clone(), Rc::clone(&shown), theme.clone(), main.clone());
@@ -186,7 +188,7 @@ impl Preview {
                 let Some(scenario) = scenario else { return };
                 match Stage::open(&look, scenario) {
                     Ok(stage) => {
-                        if let Ok(window) = stage.root() {
+                        if let Ok(window) = Stage::root() {
                             quits(&window, &main);
                         }
                         shown.replace(Some((look, stage)));
@@ -200,6 +202,9 @@ impl Preview {
         main.run();
     }
 }
+
+/// What an open preview shows.
+type Shown = (Rc<Look>, Stage);
 
 /// Ctrl+Q ends a preview.
 fn quits(window: &gtk4::Window, main: &glib::MainLoop) {
@@ -283,7 +288,7 @@ impl Stage {
         inner.step(Event::Opened);
         window.present(look);
         let this = Self(Rc::clone(&inner));
-        let root = this.root()?;
+        let root = Self::root()?;
         shot::settle(&root);
         for act in scenario.acts {
             this.act(&root, act);
@@ -317,7 +322,7 @@ impl Stage {
     }
 
     /// The window.
-    fn root(&self) -> anyhow::Result<gtk4::Window> {
+    fn root() -> anyhow::Result<gtk4::Window> {
         let windows = gtk4::Window::list_toplevels().into_iter().filter_map(|w| w.downcast::<gtk4::Window>().ok());
         let mut windows = windows.filter(|window| window.is_visible() && window.widget_name() == "greeter");
         windows.next().ok_or_else(|| anyhow::anyhow!("there is no window"))
@@ -334,7 +339,14 @@ impl Stage {
     }
 
     fn close(self) {
-        if let Ok(window) = self.root() {
+        // What the user switched on is the display's, and would stay.
+        let mut plain = Model::new(String::new(), None);
+        plain.update(Event::Opened);
+        plain.update(Event::Answered(Response::LdmSeat(Box::default())));
+        if let Some(window) = self.0.window.get() {
+            window.show(&plain);
+        }
+        if let Ok(window) = Self::root() {
             for popover in inspect::popovers(window.upcast_ref()) {
                 popover.unparent();
             }

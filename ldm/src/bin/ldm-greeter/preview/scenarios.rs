@@ -164,7 +164,7 @@ fn long() -> Fake {
         fake::question(true, "A question that goes on for longer than anybody would like to read it, and then some: "),
     ])
     .with_choices();
-    fake.seat.hostname = "a-host-name-that-is-as-long-as-host-names-can-be-sixty-three-let".to_owned();
-    fake.seat.server = "a-server-with-a-long-name.in-a-department.of-a-university.example".to_owned();
+    "a-host-name-that-is-as-long-as-host-names-can-be-sixty-three-let".clone_into(&mut fake.seat.hostname);
+    "a-server-with-a-long-name.in-a-department.of-a-university.example".clone_into(&mut fake.seat.server);
     fake
 }

@@ -108,9 +108,9 @@ impl Pixels {
             return None;
         }
         let place = (y * self.width + x) * 4;
-        let &[a, b, c, d] = self.data.get(place..place + 4)?.first_chunk()?;
+        let &bytes = self.data.get(place..place + 4)?.first_chunk()?;
         // GDK's default format is cairo's: one number for a pixel, alpha in its highest byte.
-        let number = u32::from_ne_bytes([a, b, c, d]);
+        let number = u32::from_ne_bytes(bytes);
         let part = |shift: u32| f64::from(number >> shift & 0xff) / 255.0;
         Some([part(16), part(8), part(0)])
     }

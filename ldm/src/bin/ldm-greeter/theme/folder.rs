@@ -111,7 +111,7 @@ impl Folder {
             let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             ThemeError::Line {
                 path: self.path.join(name),
-                line: good.iter().filter(|&&byte| byte == b'\n').count() + 1,
+                line: good.split(|&byte| byte == b'\n').count(),
                 what: "not UTF-8".to_owned(),
             }
         })

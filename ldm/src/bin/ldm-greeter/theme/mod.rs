@@ -22,7 +22,7 @@ use gtk4::{gdk, glib};
 
 use self::folder::Folder;
 use self::layout::{Bar, Layout};
-use self::manifest::{Manifest, SHAPES, Scheme, Slot};
+use self::manifest::{Manifest, SHAPES, Slot};
 use self::picture::{Kind, PictureError};
 use self::style::Style;
 
@@ -92,8 +92,6 @@ pub(crate) struct Look {
     pub(crate) layout: Layout,
     /// Where the bar stands.
     pub(crate) bar: Bar,
-    /// Light or dark.
-    pub(crate) scheme: Scheme,
     backgrounds: Vec<Background>,
     /// Those that were asked for, by place in `backgrounds` and size: monitors of one size share theirs.
     decoded: RefCell<Vec<(usize, i32, i32, gdk::Texture)>>,
@@ -178,7 +176,6 @@ impl Look {
             logo,
             layout: manifest.layout,
             bar: manifest.bar,
-            scheme: manifest.scheme,
             backgrounds,
             decoded: RefCell::default(),
             style,
@@ -201,7 +198,6 @@ impl Look {
             logo: None,
             layout: Layout::default(),
             bar: Bar::default(),
-            scheme: Scheme::default(),
             backgrounds: Vec::new(),
             decoded: RefCell::default(),
             style: Style::default(),

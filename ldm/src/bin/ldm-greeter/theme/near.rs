@@ -12,20 +12,20 @@ fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    let mut last = None;
+    let mut previous = None;
     for (i, x) in a.chars().take(64).enumerate() {
         let mut next = vec![i + 1];
         for (j, &y) in b.iter().enumerate() {
             let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX / 2);
-            let mut least = (at(&row, j) + usize::from(x != y)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
-            let swapped = j.checked_sub(1).filter(|&k| last == Some(y) && b.get(k) == Some(&x));
+            let mut cost = (at(&row, j) + usize::from(x != y)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            let swapped = j.checked_sub(1).filter(|&k| previous == Some(y) && b.get(k) == Some(&x));
             if let Some(k) = swapped {
-                least = least.min(at(&before, k) + 1);
+                cost = cost.min(at(&before, k) + 1);
             }
-            next.push(least);
+            next.push(cost);
         }
         before = std::mem::replace(&mut row, next);
-        last = Some(x);
+        previous = Some(x);
     }
     row.last().copied().unwrap_or_default()
 }
