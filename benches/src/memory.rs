@@ -23,6 +23,18 @@ pub fn processor_time(pid: i32) -> Result<f64> {
     Ok((ticks()? + ticks()?) / 100.0)
 }
 
+/// Nanoseconds that its threads have run, and how often they were put to work (schedstat of proc(5)).
+pub fn scheduled(pid: i32) -> Result<(u64, u64)> {
+    let mut sum = (0, 0);
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        let (ran, _waited, times) = (numbers.next(), numbers.next(), numbers.next());
+        sum = (sum.0 + ran.context("no time")?, sum.1 + times.context("no count")?);
+    }
+    Ok(sum)
+}
+
 /// Bytes that its TCP connections have received (ss(8)); 0 if it has none.
 pub fn received(pid: i32) -> Result<f64> {
     let output = Command::new("ss").args(["-HtinpO", "state", "established"]).output().context("ss")?;

@@ -328,6 +328,10 @@ pub struct SessionRequest {
     /// Write [`SessionRequest::language`] to `~/.dmrc`.
     #[serde(default)]
     pub remember_language: bool,
+    /// [`SessionRequest::language`] is the administrator's default, and the client has not asked what the user chose before:
+    /// that goes first.
+    #[serde(default)]
+    pub language_is_default: bool,
     /// `CLIENT_ENV`: `KEY=VALUE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,

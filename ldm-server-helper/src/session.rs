@@ -105,7 +105,7 @@ impl Plan {
         settings.extend(environment::of_client(&request.client));
         settings.push((processes::VARIABLE, Some(marker.as_str().to_owned())));
         settings.extend(request.keyboard.iter().flat_map(environment::of_keyboard));
-        let (language, locale) = language(account, request.language.as_deref());
+        let (language, locale) = language(account, &home, request);
         settings.extend(language);
         let (directory, no_sound) = services(account, request, &marker, &mut settings);
         settings.extend(access::settings(request.access, account, directory.as_ref().map(Directory::path)));
@@ -274,19 +274,20 @@ fn remember(home: &Path, request: &SessionRequest, session: Option<&XSession>, l
 }
 
 /// The wanted language if it is installed, which is then the second value; else the server's if PAM has set none.
-fn language(account: &Account, wanted: Option<&str>) -> (Vec<environment::Setting>, Option<String>) {
-    if let Some(wanted) = wanted {
+fn language(account: &Account, home: &Path, request: &SessionRequest) -> (Vec<environment::Setting>, Option<String>) {
+    let own = languages::own();
+    let remembered = request.language_is_default.then(|| dmrc::remembered(home).language).flatten();
+    for wanted in remembered.iter().chain(&request.language) {
         // The server's own is taken to be installed: that is the usual case, and spares the login a process.
-        let own = languages::own();
         let locale = languages::installed(wanted, own.as_slice())
             .or_else(|| languages::installed(wanted, &languages::Listing::start().finish()));
         if let Some(locale) = locale {
             return (environment::of_language(&locale), Some(locale));
         }
         let wanted = text::sanitise_line(wanted, limits::LANGUAGE);
-        note(&format!("the language {wanted} is not installed; the session keeps the server's"));
+        note(&format!("the language {wanted} is not installed; the session gets another"));
     }
-    let own = languages::own().filter(|_| account.locale.is_none());
+    let own = own.filter(|_| account.locale.is_none());
     (own.map(|locale| vec![("LANG", Some(locale))]).unwrap_or_default(), None)
 }
 

@@ -17,9 +17,8 @@ pub fn record() -> Option<UserRecord> {
 /// The record of who runs this with all of their groups: those of the user, and those of this very process, which PAM may have
 /// given more. `None` if one of them cannot be told: who is in a group may be kept out for it.
 pub fn complete() -> Option<UserRecord> {
-    let mut record = record()?;
     let user = User::from_uid(getuid()).ok()??;
-    let mut gids = getgrouplist(&CString::new(user.name).ok()?, user.gid).ok()?;
+    let mut gids = getgrouplist(&CString::new(user.name.as_str()).ok()?, user.gid).ok()?;
     gids.extend(getgroups().ok()?);
     gids.push(getgid());
     gids.retain(|gid| *gid != user.gid);
@@ -28,9 +27,23 @@ pub fn complete() -> Option<UserRecord> {
     if gids.len() > limits::GROUPS {
         return None;
     }
-    record.groups = gids.into_iter().map(named).collect::<Option<_>>()?;
-    record.group = named(user.gid)?;
+    let groups = gids.into_iter().map(named).collect::<Option<_>>()?;
+    let record = UserRecord { group: named(user.gid)?, groups, ..alone(user)? };
     record.is_bounded().then_some(record)
+}
+
+/// The record of a user without groups.
+fn alone(user: User) -> Option<UserRecord> {
+    let gecos = user.gecos.to_string_lossy();
+    let real_name = gecos.split(',').next().unwrap_or_default();
+    Some(UserRecord {
+        real_name: text::sanitise_line(real_name, limits::SESSION_NAME),
+        home: user.dir.to_str()?.to_owned(),
+        shell: user.shell.to_str().unwrap_or_default().to_owned(),
+        uid: user.uid.as_raw(),
+        name: user.name,
+        ..UserRecord::default()
+    })
 }
 
 /// A group by its name, or by its number where it has none, as id(1) tells it. `None` if that is not known.
@@ -51,17 +64,7 @@ fn of(uid: Uid) -> Option<UserRecord> {
         room = rest;
         groups.push(group);
     }
-    let gecos = user.gecos.to_string_lossy();
-    let real_name = gecos.split(',').next().unwrap_or_default();
-    Some(UserRecord {
-        group: group(user.gid).unwrap_or_else(|| number(user.gid)),
-        groups,
-        real_name: text::sanitise_line(real_name, limits::SESSION_NAME),
-        home: user.dir.to_str()?.to_owned(),
-        shell: user.shell.to_str().unwrap_or_default().to_owned(),
-        uid: user.uid.as_raw(),
-        name: user.name,
-    })
+    Some(UserRecord { group: group(user.gid).unwrap_or_else(|| number(user.gid)), groups, ..alone(user)? })
 }
 
 /// A group that has a name.

@@ -182,6 +182,11 @@ impl Daemon {
         self.program.log_text()
     }
 
+    /// Where its log is.
+    pub fn log(&self) -> &Path {
+        self.program.log()
+    }
+
     /// The user its greeters run as.
     pub fn greeter_user(&self) -> &User {
         &self.greeter_user

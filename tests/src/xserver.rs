@@ -13,6 +13,15 @@ use anyhow::{Context, Result, ensure};
 use crate::program::{self, Program};
 use crate::{Lab, wait};
 
+/// xorg.conf(5) for [`XServer::with_outputs`].
+const OUTPUTS: &str = "\
+Section \"ServerFlags\"\n  Option \"AutoAddDevices\" \"false\"\nEndSection\n\
+Section \"Device\"\n  Identifier \"dummy\"\n  Driver \"dummy\"\n  VideoRam 131072\nEndSection\n\
+Section \"Monitor\"\n  Identifier \"monitor\"\n  HorizSync 5.0-1000.0\n  VertRefresh 5.0-200.0\nEndSection\n\
+Section \"Screen\"\n  Identifier \"screen\"\n  Device \"dummy\"\n  Monitor \"monitor\"\n  DefaultDepth 24\n\
+  SubSection \"Display\"\n    Depth 24\n    Virtual 4096 2048\n    Modes \"1280x800\" \"1024x768\" \"800x600\"\n\
+  EndSubSection\nEndSection\n";
+
 /// A running X server.
 pub struct XServer {
     program: Program,
@@ -28,11 +37,30 @@ impl XServer {
         Self::start(lab, "xvfb", command)
     }
 
+    /// Xvfb with one screen of this size, as `WIDTHxHEIGHT`.
+    pub fn sized(lab: &Lab, size: &str) -> Result<Self> {
+        let mut command = program::command("Xvfb");
+        command.args(["-screen", "0", &format!("{size}x24"), "-noreset", "-nolisten", "tcp"]);
+        Self::start(lab, "xvfb", command)
+    }
+
     /// Xvfb that also accepts TCP connections, as direct X needs.
     pub fn listening(lab: &Lab) -> Result<Self> {
         let mut command = program::command("Xvfb");
         command.args(["-screen", "0", "1280x800x24", "-noreset", "-listen", "tcp"]);
         Self::start(lab, "xvfb", command)
+    }
+
+    /// Xorg with Debian's dummy driver, which has sixteen outputs, `DUMMY0` and so on, and one monitor of 800×600 at first.
+    pub fn with_outputs(lab: &Lab) -> Result<Self> {
+        let config = lab.file("outputs.conf");
+        fs::write(&config, OUTPUTS)?;
+        let mut command = program::command("Xorg");
+        command.arg("-config").arg(&config).arg("-logfile").arg(lab.log("xorg"));
+        command.args(["-noreset", "-nolisten", "tcp"]);
+        let this = Self::start(lab, "xorg", command)?;
+        this.screen().plug("DUMMY0", "800x600", "0x0")?;
+        Ok(this)
     }
 
     /// Xephyr: a window on the display that this process uses.
@@ -145,6 +173,26 @@ impl Screen {
             (!self.windows().iter().any(|found| found.contains(title))).then_some(())
         })
         .with_context(|| format!("windows on {}: {:?}", self.display, self.windows()))
+    }
+
+    /// Connects a monitor of this size to an output of [`XServer::with_outputs`], at this place (`800x0`).
+    pub fn plug(&self, output: &str, size: &str, place: &str) -> Result<()> {
+        // The first output has its modes already.
+        let _ = self.command("xrandr").args(["--addmode", output, size]).output()?;
+        let words = ["--output", output, "--mode", size, "--pos", place];
+        // The second time the X server looks what is connected.
+        for words in [&words[..], &["--query"]] {
+            let done = self.command("xrandr").args(words).output()?;
+            ensure!(done.status.success(), "xrandr: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        Ok(())
+    }
+
+    /// Takes the monitor at this output away.
+    pub fn unplug(&self, output: &str) -> Result<()> {
+        let done = self.command("xrandr").args(["--output", output, "--off"]).output()?;
+        ensure!(done.status.success(), "xrandr: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
     }
 
     /// Types text, as on a keyboard; a line's end is the Enter key.

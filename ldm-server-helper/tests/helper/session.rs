@@ -86,7 +86,7 @@ fn a_chosen_language_beats_the_profile_if_it_is_installed() {
     assert!(lines.contains(&"LANG=C.UTF-8".into()) && lines.contains(&"LC_ALL=unset".into()), "{lines:?}");
     for missing in ["xx_YY.UTF-8", "$(reboot)", ""] {
         let running = server.start(&SessionRequest { language: Some(missing.into()), ..server.request("x") });
-        assert!(running.note().ends_with("is not installed; the session keeps the server's"));
+        assert!(running.note().ends_with("is not installed; the session gets another"));
         let (status, ..) = {
             running.started();
             running.ended()
@@ -252,6 +252,21 @@ fn a_chosen_language_is_used_and_remembered_if_it_is_installed() {
     assert_eq!(lang, "C");
     assert!(note.unwrap().contains("the language fr_FR.UTF-8 is not installed"));
     assert_eq!(read(&server.home(".dmrc")), "[Desktop]\nLanguage=de_DE.UTF-8\n", "what cannot be is not remembered");
+    // A default of the administrator's gives way to it, where that has not been looked at before.
+    let request = SessionRequest { language: Some("C.UTF-8".into()), language_is_default: true, ..server.request("x") };
+    for (path, want) in [(path.as_str(), "de_DE.UTF-8"), ("/usr/bin:/bin", "C.UTF-8")] {
+        let mut command = server.command("session");
+        let running = Server::start_command(
+            {
+                command.env("PATH", path);
+                command
+            },
+            &request,
+        );
+        running.started();
+        assert_eq!(reports.value("LANG="), want, "{path}");
+        running.ended();
+    }
     let info = |path: &str| {
         let output = server.command("info").env("PATH", path).stdin(Stdio::null()).output().unwrap();
         let info: ldm_protocol::helper::Info = serde_json::from_slice(&output.stdout).unwrap();

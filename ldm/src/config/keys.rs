@@ -339,7 +339,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "LDM_ONSCREEN_KEYBOARD",
         takes: "command line",
-        default: "onboard",
+        default: "xvkbd",
         about: "The keyboard on the screen for the greeter.",
         set: One(|c, v| words(v).map(|v| c.onscreen_keyboard = v)),
     },

@@ -238,7 +238,7 @@ impl Default for Config {
             monitor: None,
             access: Access::default(),
             screen_reader: vec!["orca".to_owned()],
-            onscreen_keyboard: vec!["onboard".to_owned()],
+            onscreen_keyboard: vec!["xvkbd".to_owned()],
             state_dir: PathBuf::from("/var/lib/ldm"),
             debug: false,
             greeter: Vec::new(),

@@ -215,6 +215,7 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
         direct: None,
         services,
         remember_language: false,
+        language_is_default: true,
         env: Vec::new(),
         keyboard: None,
         access: Access::default(),

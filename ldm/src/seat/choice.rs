@@ -17,6 +17,8 @@ pub struct Choice {
     pub language: Option<String>,
     /// Whether the server is to remember that, too.
     pub remember_language: bool,
+    /// It is the admin's default, and what this user chose before is not known here (a forced session is started unasked).
+    pub language_is_default: bool,
     /// What was asked for and this server has not: for the log.
     pub missing_language: Option<String>,
 }
@@ -49,6 +51,7 @@ fn preselected_language(policy: &Policy, info: &Info) -> Option<String> {
 struct Language {
     locale: Option<String>,
     remember: bool,
+    is_default: bool,
     missing: Option<String>,
 }
 
@@ -66,11 +69,12 @@ fn language(policy: &Policy, info: &Info, ours: bool, env: &[String]) -> Languag
     };
     let Some(found) = found else {
         let locale = info.remembered_language.clone().or_else(|| policy.language.clone());
-        return Language { locale, remember: false, missing: picked.map(str::to_owned) };
+        let is_default = info.version == 0;
+        return Language { locale, remember: false, is_default, missing: picked.map(str::to_owned) };
     };
     // A default of the admin's that the user left alone is not their choice; and other greeters send their own language.
     let chosen = preselected_language(policy, info).as_ref() != Some(&found);
-    Language { remember: ours && chosen, locale: Some(found), missing: None }
+    Language { remember: ours && chosen, locale: Some(found), ..Language::default() }
 }
 
 /// What is used where nobody chooses: what the server remembers for this user, else the admin's, as far as it is offered.
@@ -87,9 +91,15 @@ pub(super) fn choose(
     cmd: &[String],
     env: &[String],
 ) -> Result<Choice, Failure> {
-    let Language { locale: language, remember: remember_language, missing: missing_language } =
-        self::language(policy, info, ours, env);
-    let choice = |session, remember| Choice { session, remember, language, remember_language, missing_language };
+    let language = self::language(policy, info, ours, env);
+    let choice = |session, remember| Choice {
+        session,
+        remember,
+        language: language.locale,
+        remember_language: language.remember,
+        language_is_default: language.is_default,
+        missing_language: language.missing,
+    };
     if let Some(forced) = &policy.force_session {
         return Ok(choice(Some(forced.clone()), false));
     }
@@ -263,6 +273,10 @@ mod tests {
             let got = (choice.language.as_deref(), choice.remember_language, choice.missing_language.as_deref());
             assert_eq!(got, want, "{policy:?} {remembered:?} {ours} {env:?}");
         }
+        // Where the session is forced nobody has asked the server what it remembers.
+        let kiosk = Policy { force_session: Some("kiosk".into()), ..admin.clone() };
+        let choice = choose(&kiosk, &Info::default(), true, &[], &[]).unwrap();
+        assert_eq!((choice.language.as_deref(), choice.language_is_default), (Some("de_DE.UTF-8"), true));
         // A server that does not tell its languages is taken at the user's word.
         let choice = choose(&none, &info(None), true, &words(&["ldm-session", "xfce"]), &words(&["LANG=fr_FR.UTF-8"]));
         assert_eq!(choice.unwrap().language.as_deref(), Some("fr_FR.UTF-8"));

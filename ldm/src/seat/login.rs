@@ -153,7 +153,8 @@ impl Seat {
             return;
         }
         if !self.policy.rules.may_ask(&username) {
-            self.report(format!("{username} may not log in here (LDM_USER_ALLOW, LDM_USER_DENY)"));
+            // Not the name itself: people type passwords into the wrong field.
+            self.report("the name that was typed may not log in here (LDM_USER_ALLOW, LDM_USER_DENY)".to_owned());
             self.act(Action::Reply(refusal(Failure::new(FailureKind::NotAllowed))));
             return;
         }

@@ -60,6 +60,7 @@ pub struct Connect {
 
 /// What to start, and on which display.
 #[derive(Debug, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // each is a wish of its own
 pub struct Start {
     /// Id of the session; `None`: the server's default.
     pub session: Option<String>,
@@ -78,6 +79,8 @@ pub struct Start {
     pub services: Services,
     /// Write the language to the user's `~/.dmrc`, too.
     pub remember_language: bool,
+    /// The language is a default: what the server remembers for the user goes first.
+    pub language_is_default: bool,
     /// `CLIENT_ENV`: `KEY=VALUE`.
     pub env: Vec<String>,
     /// The keyboard here.

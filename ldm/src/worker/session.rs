@@ -341,6 +341,7 @@ fn request(connection: &Connection, start: &Start, sound: Option<helper::Sound>)
         menu: start.services.menu.is_some(),
         open_on_client: start.services.open,
         remember_language: start.remember_language,
+        language_is_default: start.language_is_default,
         env: start.env.clone(),
         keyboard: start.keyboard.clone(),
         access: start.access,

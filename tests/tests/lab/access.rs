@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use ldm_protocol::FailureKind;
+use ldm_protocol::client::Access;
+use ldm_protocol::greetd::{Request, Response};
 use ldm_tests::xserver::Screen;
 use ldm_tests::{Assistant, Daemon, Desk, Lab, Program, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
 
@@ -186,7 +188,7 @@ fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Resu
     let (pid, socket) = greeter(&scene)?;
     let screen = scene.x.screen();
     screen.wait_for("Log in", wait::STEP)?;
-    screen.type_text("someb\u{f6}dy")?;
+    screen.type_text("somebody")?;
     scene.daemon.wait_for_worker()?;
     let worker = scene.daemon.worker();
     ensure!(!scene.lab.file("found/where").exists(), "it runs, and nobody has asked for it");
@@ -198,7 +200,7 @@ fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Resu
             == format!("{} {}", variable(pid, "DISPLAY").unwrap_or_default(), scene.daemon.greeter_user().name),
         "{place}"
     );
-    ensure!(tree.contains("\"text\": \"someb\\u00f6dy\""), "the name is gone:\n{tree}");
+    ensure!(tree.contains("\"text\": \"somebody\""), "the name is gone:\n{tree}");
     ensure!(scene.daemon.worker() == worker, "the connection was lost");
     ensure!(greeter(&scene)? == (pid, socket), "it is another greeter");
     // The next greeter has it from the start.
@@ -312,5 +314,65 @@ fn keys_are_the_greeters_wherever_the_pointer_is_and_after_an_hour_of_nothing() 
     screen.type_text("body")?;
     assistant.wait_for("what was typed", wait::STEP, |widget| widget.is("focused") && widget.text == "somebody")?;
     drop(above);
+    scene.finish()
+}
+
+#[test]
+fn a_keyboard_on_the_screen_covers_nothing_and_types_into_the_entry() -> Result<()> {
+    let (scene, assistant) = watched(|_, daemon| Ok(daemon.set("LDM_ONSCREEN_KEYBOARD", "xvkbd -minimizable")))?;
+    let screen = scene.x.screen();
+    let alone = assistant.wait_for_question("User name")?.extents;
+    assistant.press("Accessibility")?;
+    assistant.wait_for("its switch", wait::STEP, |widget| widget.name == "On-screen keyboard")?;
+    assistant.press("On-screen keyboard")?;
+    screen.wait_for("xvkbd", wait::STEP)?;
+    screen.key("Escape")?;
+    let place = || -> Option<[i32; 4]> {
+        let output = screen
+            .command("xdotool")
+            .args(["search", "--name", "xvkbd - ", "getwindowgeometry", "--shell"])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
+        Some([value("X=")?, value("Y=")?, value("WIDTH=")?, value("HEIGHT=")?])
+    };
+    let [x, y, width, height] = wait::until("the keyboard at the lower edge", wait::STEP, || {
+        place().filter(|[_, y, _, height]| y + height == 800)
+    })?;
+    let entry = assistant.wait_for("the entry above it", wait::STEP, |widget| {
+        widget.is("focused")
+            && widget.role == "text"
+            && widget.extents != alone
+            && widget.extents[1] + widget.extents[3] < y
+    })?;
+    ensure!(entry.extents[0] >= 0);
+    // Its keys are buttons: whichever it is, a row in the middle has letters.
+    let row = y + height / 2;
+    screen.xdotool(&["mousemove", &(x + width * 2 / 5).to_string(), &row.to_string(), "click", "1"])?;
+    assistant.wait_for("a letter in the entry", wait::STEP, |widget| {
+        widget.is("focused") && widget.role == "text" && widget.text.chars().count() == 1
+    })?;
+    // It goes with the greeter.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(greeter(&scene)?.0), nix::sys::signal::Signal::SIGTERM)?;
+    wait::until("another keyboard, in front again", wait::STEP, || {
+        let log = scene.daemon.log_text();
+        (log.matches("started program=xvkbd").count() == 2 && place()?[1] == y).then_some(())
+    })?;
+    scene.finish()
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_is_told_once() -> Result<()> {
+    let mut scene = Scene::with(|sshd| sshd, |daemon| Ok(daemon.set("LDM_STATE_DIR", "/proc/ldm")))?;
+    let mut greeter = scene.daemon.greeter()?;
+    for sticky_keys in [true, false, true] {
+        let access = Access { sticky_keys, ..Access::default() };
+        let answer = greeter.request(&Request::LdmAccess { access })?;
+        ensure!(matches!(answer, Response::Success), "{answer:?}");
+    }
+    ensure!(greeter.seat()?.access.sticky_keys);
+    ensure!(scene.daemon.log_text().matches("is not remembered").count() == 1, "{}", scene.daemon.log_text());
+    drop(greeter);
     scene.finish()
 }

@@ -110,6 +110,34 @@ fn a_language_is_chosen_by_its_name_used_and_remembered() -> Result<()> {
 }
 
 #[test]
+fn what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default() -> Result<()> {
+    let mut scene = with_locales(&["de_DE.utf8"], |seat| seat.set("LDM_FORCE_LANGUAGE", "C.UTF-8"))?;
+    scene.user.write(".dmrc", "[Desktop]\nLanguage=de_DE.UTF-8\n", 0o644)?;
+    let mut greeter = scene.daemon.greeter()?;
+    assert!(greeter.seat()?.language_forced);
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    let offered = greeter.sessions()?;
+    assert!(offered.languages.is_empty() && offered.language.is_none(), "{offered:?}");
+    start_desk(&scene, greeter, &["LANG=de_DE.UTF-8"])?;
+    assert_eq!(scene.desk().env()?.get("LANG").map(String::as_str), Some("C.UTF-8"), "whatever a greeter says");
+    scene.work_and_log_out()?;
+    scene.daemon.stop()?;
+
+    // With a forced session the list, and what is remembered in it, is not asked for.
+    scene.daemon = Daemon::builder(&scene.lab)
+        .on(scene.x.screen())
+        .server(&scene.sshd, scene.sshd.port())?
+        .set("LDM_FORCE_SESSION", "desk")
+        .set("LDM_LANGUAGE", "C.UTF-8")
+        .start()?;
+    let greeter = logged_in(&mut scene)?;
+    start_desk(&scene, greeter, &[])?;
+    assert_eq!(scene.desk().env()?.get("LANG").map(String::as_str), Some("de_DE.UTF-8"));
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
 fn a_language_that_is_not_installed_falls_back_and_is_told_in_the_log() -> Result<()> {
     let mut scene = with_locales(&["de_DE.utf8"], |seat| seat)?;
     scene.user.write(".dmrc", "[Desktop]\nLanguage=fr_FR.UTF-8\nLayout=us\n", 0o644)?;
@@ -153,6 +181,14 @@ fn keyboard_layouts_are_on_the_display_and_the_chosen_one_is_the_sessions_first(
     let before = layouts(&screen)?;
     assert!(before.contains("us,de") && before.contains(",nodeadkeys") && before.contains("grp:alt_shift"), "{before}");
     // The user switches as the option has it; the greeter sees that and says so.
+    let second_group = || -> Result<bool> {
+        let state = sound::output(screen.command("xset").arg("q"))?;
+        let led = state.split("Group 2:").nth(1).and_then(|rest| rest.split_whitespace().next());
+        Ok(led.context("no such light")? == "on")
+    };
+    let ldm = scene.lab.bin()?.join("ldm");
+    sound::output(screen.command(&ldm.to_string_lossy()).args(["keyboard", "--group", "1"]))?;
+    ensure!(second_group()?, "the second layout is not in use");
     success(&mut greeter, &Request::LdmLayout { group: 1 })?;
     assert_eq!(refused(&mut greeter, &Request::LdmLayout { group: 2 })?.0, None);
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
@@ -162,6 +198,7 @@ fn keyboard_layouts_are_on_the_display_and_the_chosen_one_is_the_sessions_first(
     assert_eq!(env.get("XKBVARIANT").map(String::as_str), Some("nodeadkeys,"));
     assert_eq!(env.get("XKBOPTIONS").map(String::as_str), Some("grp:alt_shift_toggle"));
     assert_eq!(env.get("XKBMODEL"), None);
+    ensure!(!second_group()?, "the layout that was chosen comes first, and the first is in use");
     let during = layouts(&screen)?;
     assert!(during.contains("de,us") && during.contains("nodeadkeys,"), "{during}");
     scene.work_and_log_out()?;
@@ -217,8 +254,15 @@ fn a_menu_item_runs_as_root_on_the_display_and_ends_when_a_session_starts() -> R
     assert!(Path::new("/proc").join(&sleeper).exists());
     scene.log_in_at(greeter)?;
     wait::until("the command's end", wait::STEP, || (!Path::new("/proc").join(&sleeper).exists()).then_some(()))?;
-    scene.log_out()?;
-    scene.finish()
+    scene.work_and_log_out()?;
+    // And when the daemon does.
+    fs::remove_file(&pid)?;
+    let mut greeter = scene.daemon.greeter()?;
+    success(&mut greeter, &Request::LdmMenu { number: 4 })?;
+    let sleeper = sshd::wait_for_file(&pid, wait::STEP)?.trim().to_owned();
+    scene.daemon.stop()?;
+    assert!(!Path::new("/proc").join(&sleeper).exists());
+    scene.user.wait_for_no_process(wait::STEP)
 }
 
 /// Writes a shell script.

@@ -65,6 +65,23 @@ fn ldm_guestlogin_lets_ldm_username_in_with_ldm_password() -> Result<()> {
 }
 
 #[test]
+fn without_ldm_password_it_is_the_guests_name() -> Result<()> {
+    let mut scene = Scene::for_user(
+        |sshd| sshd,
+        |daemon, user| {
+            let mut chpasswd = Command::new("chpasswd").stdin(std::process::Stdio::piped()).spawn()?;
+            let mut stdin = chpasswd.stdin.take().context("no stdin")?;
+            std::io::Write::write_all(&mut stdin, format!("{0}:{0}\n", user.name).as_bytes())?;
+            drop(stdin);
+            ensure!(chpasswd.wait()?.success(), "chpasswd failed");
+            Ok(guest(daemon, user, &[("LDM_GUESTLOGIN", "True")])?.unset("LDM_PASSWORD"))
+        },
+    )?;
+    lets_a_guest_in(&mut scene)?;
+    scene.finish()
+}
+
+#[test]
 fn without_ldm_guestlogin_there_is_no_guest() -> Result<()> {
     let mut scene = with_guest(&[])?;
     let mut greeter = scene.daemon.greeter()?;
@@ -186,6 +203,8 @@ fn ldm_autologin_needs_no_greeter_and_comes_again_after_the_logout() -> Result<(
     }
     is_in(&scene)?;
     assert!(!scene.daemon.has_new_greeter(), "a greeter was started");
+    // Every scenario looks for secrets in its logs, which have everything (LDM_LOGLEVEL = 7), as it ends; this one is about it.
+    assert_eq!(scene.lab.leaks(), [""; 0]);
     scene.finish()
 }
 

@@ -21,6 +21,7 @@ mod parts;
 mod pressure;
 mod privilege;
 mod remoteapps;
+mod screens;
 mod server;
 mod session;
 mod silence;

@@ -13,11 +13,15 @@ use ldm_protocol::greetd::Assistants;
 
 use crate::i18n::gettext;
 use crate::keyboard::Keyboard;
-use crate::theme::style::HIGH_CONTRAST;
+use crate::theme;
 use crate::window::{Missing, get};
 
-/// Style classes of the window, each with a sheet for themes that know nothing of it.
-const SHEETS: [(&str, &str); 2] = [("high-contrast", HIGH_CONTRAST), ("large-text", include_str!("text.css"))];
+/// Style classes of the window.
+const CONTRAST: &str = "high-contrast";
+const LARGE: &str = "large-text";
+
+/// The sheet of [`LARGE`], for themes that know nothing of it.
+const LARGE_SHEET: &str = include_str!("text.css");
 
 /// A switch: a button that stays down, with a mark while it is. GTK 4.8 lets assistive programs press such a button, and a check
 /// button not; both say whether they are on.
@@ -132,8 +136,8 @@ pub(crate) struct Panel {
     told: Cell<Option<Access>>,
     /// The switches are being set to what is on.
     filling: Cell<bool>,
-    /// Those of [`SHEETS`] that are in use.
-    sheets: [RefCell<Option<gtk4::CssProvider>>; 2],
+    /// [`LARGE_SHEET`], while it is in use.
+    large: RefCell<Option<gtk4::CssProvider>>,
     changed: Rc<dyn Fn(Access)>,
 }
 
@@ -153,7 +157,7 @@ impl Panel {
             access: Cell::new(Access::default()),
             told: Cell::new(None),
             filling: Cell::new(false),
-            sheets: [RefCell::new(None), RefCell::new(None)],
+            large: RefCell::new(None),
             changed: Rc::new(changed),
         });
         for Switch { aid, button, .. } in &this.switches {
@@ -226,11 +230,10 @@ impl Panel {
             mark.set_text(if on { ON } else { "" });
         }
         self.filling.set(false);
-        for ((&(class, sheet), used), on) in
-            SHEETS.iter().zip(&self.sheets).zip([access.high_contrast, access.large_text])
-        {
-            self.style(class, sheet, used, on);
-        }
+        self.set_class(CONTRAST, access.high_contrast);
+        theme::style::high_contrast(&WidgetExt::display(&self.root), access.high_contrast);
+        self.set_class(LARGE, access.large_text);
+        self.set_large(access.large_text);
         if before.large_pointer != access.large_pointer {
             point(self.root.upcast_ref(), access.large_pointer.then(large_pointer).flatten().as_ref());
         }
@@ -241,21 +244,23 @@ impl Panel {
         }
     }
 
-    fn style(&self, class: &str, sheet: &str, used: &RefCell<Option<gtk4::CssProvider>>, on: bool) {
-        if on == used.borrow().is_some() {
+    fn set_class(&self, class: &str, on: bool) {
+        if on { self.root.add_css_class(class) } else { self.root.remove_css_class(class) }
+    }
+
+    fn set_large(&self, on: bool) {
+        if on == self.large.borrow().is_some() {
             return;
         }
         let display = WidgetExt::display(&self.root);
-        if let Some(provider) = used.take() {
-            self.root.remove_css_class(class);
+        if let Some(provider) = self.large.take() {
             gtk4::style_context_remove_provider_for_display(&display, &provider);
             return;
         }
-        self.root.add_css_class(class);
         let provider = gtk4::CssProvider::new();
-        provider.load_from_data(sheet);
+        provider.load_from_data(LARGE_SHEET);
         gtk4::style_context_add_provider_for_display(&display, &provider, gtk4::STYLE_PROVIDER_PRIORITY_USER);
-        used.replace(Some(provider));
+        self.large.replace(Some(provider));
     }
 }
 

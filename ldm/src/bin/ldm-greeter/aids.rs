@@ -90,6 +90,7 @@ impl Aids {
         if let Some(seat) = model.seat() {
             self.screens.show(seat);
             self.panel.show(seat.access, seat.assistants);
+            self.screens.expect_keyboard(self.panel.access().keyboard && seat.assistants.keyboard);
         }
     }
 

@@ -140,7 +140,7 @@ impl Link {
         self.due = 0;
         self.greeting = false;
         self.flush()?;
-        Ok(Response::Error { error_type: ErrorType::Error, description: "plain greetd".to_owned(), failure: None })
+        Ok(Response::Error { error_type: ErrorType::Error, description: "greetd".to_owned(), failure: None })
     }
 }
 

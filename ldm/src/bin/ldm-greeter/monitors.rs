@@ -80,6 +80,8 @@ pub(crate) struct Monitors {
     /// The monitors that have their backgrounds.
     drawn: RefCell<Vec<Screen>>,
     unknown: Cell<bool>,
+    /// Height at the monitor's lower edge that is taken by something else.
+    taken: Cell<i32>,
 }
 
 impl Monitors {
@@ -104,6 +106,7 @@ impl Monitors {
             main: RefCell::new(None),
             drawn: RefCell::new(Vec::new()),
             unknown: Cell::new(false),
+            taken: Cell::new(0),
         });
         let monitors = WidgetExt::display(window).monitors();
         let watch = {
@@ -142,6 +145,21 @@ impl Monitors {
         }
     }
 
+    /// Leaves so many pixels at the lower edge of the dialog's monitor to something else.
+    pub(crate) fn leave(&self, pixels: i32) {
+        let scale = self.window.scale_factor().max(1);
+        if self.taken.replace(pixels / scale) != pixels / scale {
+            self.place();
+        }
+    }
+
+    /// The dialog's monitor in pixels: left, top, width and height.
+    pub(crate) fn area(&self) -> Option<[i32; 4]> {
+        let scale = self.window.scale_factor().max(1);
+        let area = self.main.borrow().as_ref()?.area;
+        Some([area.x(), area.y(), area.width(), area.height()].map(|length| length * scale))
+    }
+
     fn place(&self) {
         let screens = screens(&WidgetExt::display(&self.window).monitors());
         self.draw(&screens);
@@ -152,6 +170,8 @@ impl Monitors {
         let (right, bottom) = extent(&areas);
         let area = main.area;
         self.main.replace(Some(main));
+        let height = (area.height() - self.taken.get()).max(area.height() / 2);
+        let area = Rectangle::new(area.x(), area.y(), area.width(), height);
         let (start, end) = sides(&area, right, self.stage.direction());
         self.stage.set_margin_start(start);
         self.stage.set_margin_end(end);

@@ -1,6 +1,6 @@
 //! What the greeter makes of its display: where it is seen, when the idle screen goes dark, and that keys are its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use gtk4::gdk;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 use ldm_protocol::greetd::Seat;
+use x11rb::protocol::Event;
 
 use crate::keyboard::Keyboard;
 use crate::monitors::{Monitors, Room};
@@ -23,6 +24,9 @@ pub(crate) struct Screens {
     monitors: RefCell<Option<Rc<Monitors>>>,
     /// Name of the monitor, and seconds until the screen goes dark, as they are in use.
     used: RefCell<Option<(Option<String>, u32)>>,
+    /// A keyboard on the screen is wanted.
+    typed_on_screen: Cell<bool>,
+    listening: Cell<bool>,
 }
 
 impl Screens {
@@ -30,12 +34,23 @@ impl Screens {
     pub(crate) fn new() -> Rc<Self> {
         let server = XServer::connect();
         let keyboard = server.as_ref().filter(|server| server.has_xkb).map(Keyboard::new);
-        Rc::new(Self { server, keyboard, monitors: RefCell::new(None), used: RefCell::new(None) })
+        Self::of(server, keyboard)
     }
 
     /// For previews: nothing of the display is touched.
     pub(crate) fn untouched() -> Rc<Self> {
-        Rc::new(Self { server: None, keyboard: None, monitors: RefCell::new(None), used: RefCell::new(None) })
+        Self::of(None, None)
+    }
+
+    fn of(server: Option<Rc<XServer>>, keyboard: Option<Rc<Keyboard>>) -> Rc<Self> {
+        Rc::new(Self {
+            server,
+            keyboard,
+            monitors: RefCell::new(None),
+            used: RefCell::new(None),
+            typed_on_screen: Cell::new(false),
+            listening: Cell::new(false),
+        })
     }
 
     /// The keyboard, if the X server lets us know about it.
@@ -72,7 +87,10 @@ impl Screens {
                 glib::idle_add_local_once(clone!(
                     #[weak]
                     this,
-                    move || this.focus()
+                    move || {
+                        this.focus();
+                        this.place_keyboard();
+                    }
                 ));
             }
         ));
@@ -113,6 +131,30 @@ impl Screens {
         if let Some(monitors) = monitors {
             monitors.choose(seat.monitor.as_deref());
         }
+    }
+
+    /// Makes room for a keyboard on the screen, at the lower edge of the dialog's monitor, or takes the room back.
+    pub(crate) fn expect_keyboard(self: &Rc<Self>, wanted: bool) {
+        let Some(server) = &self.server else { return };
+        if self.typed_on_screen.replace(wanted) == wanted {
+            return;
+        }
+        server.watch_windows(wanted);
+        self.place_keyboard();
+        if wanted && !self.listening.replace(true) {
+            let this = Rc::downgrade(self);
+            server.listen(move |event| {
+                if let (Some(this), Event::MapNotify(_) | Event::UnmapNotify(_)) = (this.upgrade(), event) {
+                    this.place_keyboard();
+                }
+            });
+        }
+    }
+
+    fn place_keyboard(&self) {
+        let (Some(server), Some(monitors)) = (&self.server, self.monitors.borrow().clone()) else { return };
+        let area = monitors.area().filter(|_| self.typed_on_screen.get());
+        monitors.leave(area.and_then(|area| server.place_keyboard(area)).unwrap_or(0));
     }
 
     /// Leaves the display to the session.

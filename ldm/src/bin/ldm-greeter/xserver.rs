@@ -15,8 +15,8 @@ use x11rb::protocol::Event;
 use x11rb::protocol::dpms::{self, ConnectionExt as _};
 use x11rb::protocol::xkb;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, Blanking, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Exposures, InputFocus,
-    MapState, PropMode, Window,
+    Atom, AtomEnum, Blanking, ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, EventMask, Exposures,
+    InputFocus, MapState, PropMode, StackMode, Window,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -46,8 +46,10 @@ pub(crate) struct XServer {
     has_dpms: bool,
     saved: Cell<Option<Saver>>,
     ours: Cell<Option<Window>>,
-    listeners: RefCell<Vec<Rc<dyn Fn(&Event)>>>,
+    listeners: RefCell<Vec<Listener>>,
 }
+
+type Listener = Rc<dyn Fn(&Event)>;
 
 impl XServer {
     /// Connects to `DISPLAY`. Without a connection the greeter does without all of this.
@@ -60,9 +62,7 @@ impl XServer {
             && xkb::use_extension(&x, 1, 0).ok().and_then(|cookie| cookie.reply().ok()).is_some_and(|r| r.supported);
         let has_dpms = has(&x, dpms::X11_EXTENSION_NAME)
             && x.dpms_capable().ok().and_then(|cookie| cookie.reply().ok()).is_some_and(|reply| reply.capable);
-        let events = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        x.change_window_attributes(root, &events).ok()?;
-        x.flush().ok()?;
+        select(&x, root, false)?;
         let this = Rc::new(Self {
             x,
             root,
@@ -229,6 +229,42 @@ impl XServer {
         self.settle();
     }
 
+    // --- a keyboard on the screen ---
+
+    /// Whether windows that come and go are told of, as `MapNotify` and `UnmapNotify` events.
+    pub(crate) fn watch_windows(&self, wanted: bool) {
+        select(&self.x, self.root, wanted);
+    }
+
+    /// Puts the largest window of another program at the lower edge of this area, in front; how high it is. `area`: left, top,
+    /// width and height in pixels.
+    pub(crate) fn place_keyboard(self: &Rc<Self>, [left, top, width, height]: [i32; 4]) -> Option<i32> {
+        let own = self.x.setup().resource_id_mask;
+        let ours = self.ours.get().or_else(|| self.find_window())?;
+        let children = self.x.query_tree(self.root).ok()?.reply().ok()?.children;
+        let size = |window: Window| {
+            let attributes = self.x.get_window_attributes(window).ok()?.reply().ok()?;
+            let geometry = self.x.get_geometry(window).ok()?.reply().ok()?;
+            (attributes.map_state == MapState::VIEWABLE)
+                .then_some((i32::from(geometry.width), i32::from(geometry.height)))
+        };
+        // Windows of one program have numbers that differ in these bits alone.
+        let others = children.into_iter().take(WINDOWS).filter(|window| window & !own != ours & !own);
+        let found = others.filter_map(|window| Some((window, size(window)?)));
+        let (window, (wide, high)) =
+            found.max_by_key(|(_, (wide, high))| wide * high).filter(|(_, (_, high))| *high > 1)?;
+        let (wide, high) = (wide.min(width), high.min(height / 2));
+        let values = ConfigureWindowAux::new()
+            .x(left + (width - wide) / 2)
+            .y(top + height - high)
+            .width(wide.cast_unsigned())
+            .height(high.cast_unsigned())
+            .stack_mode(StackMode::ABOVE);
+        let _ = self.x.configure_window(window, &values);
+        self.settle();
+        Some(high)
+    }
+
     fn is_managed(&self) -> bool {
         self.atom("_NET_SUPPORTING_WM_CHECK").is_some_and(|atom| {
             let property = self.x.get_property(false, self.root, atom, AtomEnum::WINDOW, 0, 1);
@@ -255,6 +291,13 @@ impl XServer {
             owner == Some(std::process::id()) && self.is_seen(window)
         })
     }
+}
+
+fn select(x: &RustConnection, root: Window, windows: bool) -> Option<()> {
+    let windows = if windows { EventMask::SUBSTRUCTURE_NOTIFY } else { EventMask::NO_EVENT };
+    let events = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE | windows);
+    x.change_window_attributes(root, &events).ok()?;
+    x.flush().ok()
 }
 
 fn has(x: &RustConnection, extension: &'static str) -> bool {

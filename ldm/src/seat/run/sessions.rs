@@ -59,7 +59,7 @@ impl Driver {
     }
 
     pub(super) fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language, remember_language, missing_language } = choice;
+        let Choice { session, remember, language, remember_language, language_is_default, missing_language } = choice;
         if let Some(missing) = missing_language {
             tracing::warn!(language = missing, "the server has no such language; the session gets another");
         }
@@ -83,6 +83,7 @@ impl Driver {
             direct,
             services,
             remember_language,
+            language_is_default,
             env: self.config.client_env.clone(),
             keyboard,
             access: self.access,

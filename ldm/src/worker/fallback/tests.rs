@@ -253,8 +253,16 @@ fn the_end_of_input_ends_every_process() {
     stdout.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("LDM ended 137 "), "{rest}");
     child.wait().unwrap();
+    // They have been killed, which takes a busy machine a moment.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     for pid in running.lines() {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z"), "{pid} still runs: {state}");
+        loop {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z") {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{pid} still runs: {state}");
+            std::thread::yield_now();
+        }
     }
 }

@@ -184,7 +184,17 @@ impl Model {
 
     /// What was typed is not left for whoever comes next, and neither is a login that only waits for a session to be chosen.
     fn idle(&mut self, actions: &mut Vec<Action>) {
-        let dropped = match self.state {
+        let dropped = match &self.state {
+            State::Failed(failure) => {
+                // Where nobody types, a server that was down for a while is tried again. What was refused stays refused.
+                if self.failed_as_guest && failure.kind != FailureKind::GuestRefused {
+                    self.countdown = Countdown::Stopped;
+                }
+                // The failure can still be read, above the question for the name.
+                self.state = State::Name;
+                self.forget_name();
+                false
+            }
             State::Name => self.typed,
             State::Prompt { .. } | State::Sessions(_) => self.back(actions),
             State::Waiting if self.question.is_some() => self.back(actions),
@@ -194,14 +204,18 @@ impl Model {
         if dropped {
             self.messages.clear();
             self.notice = Some(Notice::Idle);
-            self.username = self.seat.as_ref().and_then(|seat| seat.username.clone()).unwrap_or_default();
-            self.refills += 1;
-            self.typed = false;
+            self.forget_name();
         }
         self.help = false;
         if self.countdown == Countdown::Stopped {
             self.count(false);
         }
+    }
+
+    fn forget_name(&mut self) {
+        self.username = self.seat.as_ref().and_then(|seat| seat.username.clone()).unwrap_or_default();
+        self.refills += 1;
+        self.typed = false;
     }
 
     pub(super) fn client_answered(&mut self, client: Client, response: Response) {

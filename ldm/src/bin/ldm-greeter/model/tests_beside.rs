@@ -147,6 +147,23 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
     play(&mut model, [(failure(FailureKind::GuestRefused), &[], "failed !GuestRefused"), (Event::Back, &[], "name")]);
     assert_eq!(model.counting(), None);
 
+    // But where nobody is there, a server that was down is tried again, not sooner than after a while.
+    let mut model = at(seat());
+    play(
+        &mut model,
+        [
+            (Event::Guest, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::ServerUnreachable), &[], "failed !ServerUnreachable"),
+            (Event::Tick, &[], "failed !ServerUnreachable"),
+            (Event::Idle, &[], "name !ServerUnreachable"),
+            (Event::Tick, &[], "name !ServerUnreachable"),
+            (Event::Tick, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::GuestRefused), &[], "failed !GuestRefused"),
+            (Event::Idle, &[], "name !GuestRefused"),
+        ],
+    );
+    assert_eq!(model.counting(), None);
+
     // Any key stops it, and an entry that is empty again begins it anew, from the top.
     let mut model = at(seat());
     play(&mut model, [(Event::Tick, &[], "name"), (Event::Touched, &[], "name"), (Event::Tick, &[], "name")]);
