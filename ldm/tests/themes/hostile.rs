@@ -21,6 +21,9 @@ fn huge(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
+/// Puts something into a folder.
+type Make<'a> = &'a dyn Fn(&Path);
+
 /// The default look, and once more: the clock may have gone on between two pictures.
 fn is_default(screen: &Screen, theme: &str) -> (bool, String) {
     let mut log = String::new();
@@ -101,7 +104,6 @@ fn links_out_of_the_folder_and_special_files_are_not_opened() {
         let to = secret.path().join(to);
         move |at: &Path| symlink(&to, at).unwrap()
     };
-    type Make<'a> = &'a dyn Fn(&Path);
     let special: [(&str, Make, &str); 5] = [
         ("p.png", &link("secret.png"), "leads out of the theme's folder"),
         ("style.css", &link("secret.css"), "leads out of the theme's folder"),

@@ -70,6 +70,27 @@ impl Style {
     }
 }
 
+thread_local! {
+    static CONTRAST: RefCell<Option<gtk4::CssProvider>> = const { RefCell::new(None) };
+}
+
+/// Puts the high contrast of the user's choice over any theme, or takes it away.
+pub(crate) fn high_contrast(display: &gdk::Display, wanted: bool) {
+    CONTRAST.with_borrow_mut(|shown| match (wanted, shown.take()) {
+        (true, before) => {
+            let provider = before.unwrap_or_else(|| {
+                let provider = text(HIGH_CONTRAST);
+                let priority = gtk4::STYLE_PROVIDER_PRIORITY_APPLICATION + 100;
+                gtk4::style_context_add_provider_for_display(display, &provider, priority);
+                provider
+            });
+            *shown = Some(provider);
+        }
+        (false, Some(provider)) => gtk4::style_context_remove_provider_for_display(display, &provider),
+        (false, None) => {}
+    });
+}
+
 /// A sheet that is built in and has no files.
 fn text(css: &str) -> gtk4::CssProvider {
     let provider = gtk4::CssProvider::new();
