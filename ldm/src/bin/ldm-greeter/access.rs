@@ -25,18 +25,7 @@ const LARGE_SHEET: &str = include_str!("text.css");
 
 /// A switch: a button that stays down, with a mark while it is. GTK 4.8 lets assistive programs press such a button, and a check
 /// button not; both say whether they are on.
-const SWITCH: &str = r#"<interface>
-  <object class="GtkToggleButton" id="switch">
-    <property name="child">
-      <object class="GtkBox">
-        <property name="spacing">8</property>
-        <child><object class="GtkLabel" id="mark"><property name="width-chars">2</property></object></child>
-        <child><object class="GtkLabel" id="label"><property name="xalign">0</property></object></child>
-      </object>
-    </property>
-    <accessibility><relation name="labelled-by">label</relation></accessibility>
-  </object>
-</interface>"#;
+const SWITCH: &str = include_str!("switch.ui");
 
 /// The mark of a switch that is on.
 const ON: &str = "✓";
