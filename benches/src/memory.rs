@@ -23,16 +23,12 @@ pub fn processor_time(pid: i32) -> Result<f64> {
     Ok((ticks()? + ticks()?) / 100.0)
 }
 
-/// Nanoseconds that its threads have run, and how often they were put to work (schedstat of proc(5)).
+/// Nanoseconds that its first thread has run, and how often it was put to work (schedstat of proc(5)). Others come and go.
 pub fn scheduled(pid: i32) -> Result<(u64, u64)> {
-    let mut sum = (0, 0);
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-        let (ran, _waited, times) = (numbers.next(), numbers.next(), numbers.next());
-        sum = (sum.0 + ran.context("no time")?, sum.1 + times.context("no count")?);
-    }
-    Ok(sum)
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    let (ran, _waited, times) = (numbers.next(), numbers.next(), numbers.next());
+    Ok((ran.context("no time")?, times.context("no count")?))
 }
 
 /// Bytes that its TCP connections have received (ss(8)); 0 if it has none.
