@@ -89,12 +89,8 @@ fn every_example_in_the_guide_works() {
                     let line = line.replace("/usr/libexec/ldm/ldm-greeter", program);
                     let mut command = Command::new("sh");
                     // A preview without a picture stays open until it is closed.
-                    let line = if line.contains("--preview") && !line.contains("--screenshot") && !line.contains("list")
-                    {
-                        format!("{line} --check")
-                    } else {
-                        line
-                    };
+                    let ends = ["--screenshot", "--check", "list"].iter().any(|word| line.contains(word));
+                    let line = if ends { line } else { format!("{line} --check") };
                     command
                         .args(["-ec", &line])
                         .current_dir(dir.path())
