@@ -140,6 +140,7 @@ fn check_controls(assistant: &Assistant, where_: &str) -> Result<()> {
         // GTK 4.8 gives those without a name that of their class.
         let named = !widget.name.is_empty() && !widget.name.starts_with("Gtk");
         ensure!(structural || named, "{where_}: without a name: {widget:?}");
+        ensure!(!widget.description.starts_with("Gtk"), "{where_}: described by nothing: {widget:?}");
     }
     Ok(())
 }
@@ -154,6 +155,11 @@ fn a_blind_user_logs_in() -> Result<()> {
     assistant.wait_for_question("User name")?;
     let heard = assistant.hear(&scene.lab)?;
     check_controls(&assistant, "at the name")?;
+    assistant.press("Session")?;
+    assistant.wait_for("the menu of sessions", wait::STEP, |widget| widget.name == "Choose after the login")?;
+    check_controls(&assistant, "in a menu")?;
+    assistant.press("As last time")?;
+    assistant.wait_for_question("User name")?;
     assistant.write("User name", &scene.user.name)?;
     assistant.press("Log in")?;
     let password = assistant.wait_for_question("Password:")?;

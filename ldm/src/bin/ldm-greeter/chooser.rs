@@ -5,6 +5,7 @@ use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 
 use crate::model::Choice;
+use crate::window::fill;
 
 const ROW: &str = include_str!("row.ui");
 
@@ -121,8 +122,7 @@ fn row(name: &str, comment: &str) -> Option<gtk4::ListBoxRow> {
     let ui = gtk4::Builder::from_string(ROW);
     for (label, text) in [("name", name), ("comment", comment)] {
         let label: gtk4::Label = ui.object(label)?;
-        label.set_text(text);
-        label.set_visible(!text.is_empty());
+        fill(&label, text);
     }
     ui.object("row")
 }

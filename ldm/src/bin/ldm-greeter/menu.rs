@@ -10,7 +10,7 @@ use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 
 use crate::icons::Icon;
-use crate::window::{Missing, get, set};
+use crate::window::{Missing, fill, get, set};
 
 const ITEM: &str = include_str!("item.ui");
 
@@ -228,8 +228,7 @@ fn row(item: &Item) -> Option<gtk4::Button> {
     };
     for (part, text) in [("name", &item.name), ("comment", &item.detail)] {
         let label: gtk4::Label = ui.object(format!("{kind}-{part}"))?;
-        label.set_text(text);
-        label.set_visible(!text.is_empty());
+        fill(&label, text);
     }
     ui.object(kind)
 }

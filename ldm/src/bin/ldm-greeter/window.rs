@@ -512,6 +512,13 @@ pub(crate) fn get<T: IsA<glib::Object>>(ui: &gtk4::Builder, name: &str) -> Resul
     ui.object(name).ok_or_else(|| Missing(name.to_owned()))
 }
 
+/// Sets the text of a label that describes something; without one it is not seen.
+pub(crate) fn fill(label: &gtk4::Label, text: &str) {
+    // GTK 4.8 would tell assistive programs the name of the label's class.
+    label.set_text(if text.is_empty() { " " } else { text });
+    label.set_visible(!text.is_empty());
+}
+
 /// Sets the text if it is another one, and says whether it was.
 pub(crate) fn set(label: &gtk4::Label, text: &str) -> bool {
     let other = label.text() != text;
