@@ -128,7 +128,7 @@ pub fn is_server(host: &str) -> bool {
     let is_v6 = |a: &str| {
         a.contains(':') && a.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c) || good(c) || c == '%')
     };
-    if host.len() > 300 {
+    if host.len() > limits::SERVER {
         return false;
     }
     if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
