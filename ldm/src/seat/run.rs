@@ -10,6 +10,7 @@ mod layouts;
 mod power;
 mod services;
 mod sessions;
+mod state;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
