@@ -286,7 +286,7 @@ impl Driver {
 
     /// For a display that starts.
     pub(super) fn keyboard(&mut self) -> Setup {
-        self.choices.rotated = false;
+        (self.choices.rotated, self.choices.group) = (false, 0);
         Setup::new(&self.config, &self.greeter.account, self.directory.authority())
     }
 
@@ -306,14 +306,16 @@ impl Driver {
         (keyboard != Keyboard::default()).then_some(keyboard)
     }
 
-    /// Has the worker start the session; with a layout that was chosen, as soon as the display has it.
+    /// Has the worker start the session; with a layout that was chosen, as soon as the display has it. The next session, which
+    /// may begin without a greeter, begins with the first again.
     pub(super) fn tell_start(&mut self, start: Command) {
-        if self.choices.group == 0 {
+        let group = std::mem::take(&mut self.choices.group);
+        if group == 0 && !self.choices.rotated {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let setup = self.keyboard().again(self.config.keyboard.rotated(self.choices.group));
-        self.choices.rotated = true;
+        let setup = self.keyboard().again(self.config.keyboard.rotated(group));
+        self.choices.rotated = group != 0;
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         self.spawn(Part::Client, async move {
             setup.apply(&display).await;
