@@ -13,7 +13,7 @@ use std::time::Duration;
 use ldm_protocol::client::Access;
 use ldm_protocol::greetd::Assistants;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{Driver, Part, state};
 use crate::greeter_link::Beside;
@@ -99,16 +99,23 @@ impl Driver {
         let beside = self.greeter.beside(display, &self.directory, address.as_deref());
         let (wanted, changes) = watch::channel(self.access);
         self.beside = Some(Running(wanted));
+        let (over, ended) = oneshot::channel::<()>();
+        let before = self.beside_ended.replace(ended);
         let programs = Programs {
             beside,
             reader: self.config.screen_reader.clone(),
             keyboard: self.config.onscreen_keyboard.clone(),
         };
         self.spawn(Part::Beside, async move {
+            // It kills what its programs left behind, and could not tell it from what ours have put into the background.
+            if let Some(before) = before {
+                let _ = before.await;
+            }
             programs.serve(listener, changes).await;
             let _ = fs::remove_file(socket);
             // Such as a speech synthesiser that put itself into the background.
             sys::end_strays().await;
+            drop(over);
         });
         address
     }
