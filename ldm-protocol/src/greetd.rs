@@ -305,7 +305,15 @@ mod tests {
         let sessions = Sessions {
             sessions: vec![entry; limits::SESSIONS],
             languages: vec!["x".repeat(61); limits::LANGUAGES_BYTES / 64],
-            ..Sessions::default()
+            preselected: Some("\"".repeat(limits::SESSION_ID)),
+            forced: Some("\"".repeat(limits::SESSION_ID)),
+            gone: Some("\"".repeat(limits::SESSION_ID)),
+            remembered: true,
+            language: Some("x".repeat(limits::LANGUAGE)),
+            elsewhere: vec![
+                Elsewhere { client: "\"".repeat(limits::SESSION_NAME) + "…", since: u64::MAX };
+                limits::ELSEWHERE
+            ],
         };
         assert!(frame::encode(&Response::LdmSessions(sessions)).is_ok());
     }

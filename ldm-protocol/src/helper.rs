@@ -164,7 +164,7 @@ pub fn is_locale(name: &str) -> bool {
 /// into, or put in the place of, the programs that start the session. Those are wrong in a session of *every* user, and a
 /// session that cannot start cannot say why.
 pub fn may_set(name: &str) -> bool {
-    const NAMES: [&str; 25] = [
+    const NAMES: [&str; 31] = [
         "PATH",
         "HOME",
         "SHELL",
@@ -175,9 +175,15 @@ pub fn may_set(name: &str) -> bool {
         "OLDPWD",
         "IFS",
         "ENV",
-        "BASH_ENV",
-        "BASHOPTS",
         "SHELLOPTS",
+        "PROMPT_COMMAND",
+        "ZDOTDIR",
+        "FPATH",
+        // Setting one of these ends some shells.
+        "UID",
+        "EUID",
+        "PPID",
+        "OPTIND",
         "CDPATH",
         "PS4",
         "TERM",
@@ -190,6 +196,7 @@ pub fn may_set(name: &str) -> bool {
         "LANG",
         "LANGUAGE",
         "LC_ALL",
+        "GTK_EXE_PREFIX",
     ];
     const BEGINNINGS: [&str; 21] = [
         "LD_",
@@ -211,12 +218,14 @@ pub fn may_set(name: &str) -> bool {
         "PYTHON",
         "PERL",
         "RUBY",
-        "BASH_FUNC_",
+        "BASH",
         "SYSTEMD_",
     ];
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let module = name.ends_with("_MODULES") || name.ends_with("_MODULE_PATH") || name.ends_with("_PLUGIN_PATH");
+    // `GTK_MODULES`, `GTK_PATH`, `GIO_MODULE_DIR`, `GDK_PIXBUF_MODULE_FILE`, `QT_QPA_PLATFORM_PLUGIN_PATH` and their like.
+    let ends = ["_MODULES", "_MODULE_PATH", "_MODULE_DIR", "_MODULE_FILE", "_PLUGIN_PATH", "GTK_PATH"];
+    let module = ends.iter().any(|end| name.ends_with(end));
     plain && !module && !NAMES.contains(&name) && !BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
@@ -572,6 +581,12 @@ mod tests {
             "XDG_RUNTIME_DIR",
             "GTK_MODULES",
             "QT_PLUGIN_PATH",
+            "GTK_PATH",
+            "GIO_MODULE_DIR",
+            "GDK_PIXBUF_MODULE_FILE",
+            "ZDOTDIR",
+            "BASHOPTS",
+            "PPID",
             "LTSP_CLIENT",
             "LANG",
             "BASH_FUNC_x%%",

@@ -13,6 +13,9 @@ pub const ANSWER: usize = 4096;
 /// A user name as typed. Linux allows 256; `DOMAIN\user` forms are longer.
 pub const USERNAME: usize = 512;
 
+/// A server as it is configured: a host, and perhaps a port.
+pub const SERVER: usize = 300;
+
 /// A prompt, an instruction or a banner after sanitising. Longer text is cut and marked with an ellipsis.
 pub const PROMPT: usize = 4096;
 

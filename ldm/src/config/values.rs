@@ -128,7 +128,7 @@ pub fn is_server(host: &str) -> bool {
     let is_v6 = |a: &str| {
         a.contains(':') && a.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c) || good(c) || c == '%')
     };
-    if host.len() > 300 {
+    if host.len() > limits::SERVER {
         return false;
     }
     if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -187,10 +187,13 @@ pub(super) fn substitution(value: &str) -> Result<(String, String), String> {
 
 /// Users, and groups with `@` before them; names may hold blanks, so commas alone part them.
 pub(super) fn users(value: &str) -> Result<Vec<String>, String> {
+    let one = |name: &str| match name.strip_prefix('@') {
+        // A group that is called “ staff” would let in, or keep out, nobody.
+        Some(group) => login_name(group.trim()).map(|group| format!("@{group}")),
+        None => login_name(name),
+    };
     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<String> = names
-        .map(|name| login_name(name.trim_start_matches('@')).map(|_| name.to_owned()))
-        .collect::<Result<_, _>>()?;
+    let names: Vec<String> = names.map(one).collect::<Result<_, _>>()?;
     if names.is_empty() { Err("nobody is named".to_owned()) } else { Ok(names) }
 }
 
@@ -295,7 +298,8 @@ mod tests {
     #[test]
     fn names_of_users_and_keyboards() {
         assert_eq!(users("alice, @Domain Users,bob").unwrap(), ["alice", "@Domain Users", "bob"]);
-        assert!(users(" , ").is_err());
+        assert_eq!(users("@ staff").unwrap(), ["@staff"]);
+        assert!(users(" , ").is_err() && users("a, @ ").is_err());
         assert_eq!(substitution("pc/guest"), Ok(("pc".into(), "guest".into())));
         assert!(substitution("pc").is_err() && substitution("/x").is_err() && substitution("a/b/c").is_err());
         assert_eq!(layouts("us,de").as_deref(), Ok("us,de"));

@@ -76,9 +76,23 @@ impl Client {
         self.owed = None;
     }
 
-    /// What was agreed upon with the server.
+    /// What was agreed upon with the server. It is kept, and a worker that was taken over may say anything.
     pub(super) fn connected(&mut self, transport: Transport) {
-        self.transport = Some(transport);
+        let line = |text: String| text::sanitise_line(&text, limits::SESSION_NAME);
+        let Transport { server, software, key_exchange, host_key, cipher, mac } = transport;
+        self.transport = Some(Transport {
+            server: text::sanitise_line(&server, limits::SERVER),
+            software: line(software),
+            key_exchange: line(key_exchange),
+            host_key: line(host_key),
+            cipher: line(cipher),
+            mac: line(mac),
+        });
+    }
+
+    /// A login begins; of somebody who has typed this name, or of a guest.
+    pub(super) fn begins(&mut self, person: Option<&str>) {
+        self.person = person.map(str::to_owned);
     }
 
     /// For the help page. A mistyped password is no failure that anybody could be helped with, and would hide one.
@@ -107,11 +121,6 @@ pub(super) fn is_about_client(request: &Request) -> bool {
 impl Seat {
     /// Looks at a request before it is obeyed. Whether it breaks the protocol and is not to be.
     pub(super) fn client_waits(&mut self, request: &Request) -> bool {
-        match request {
-            Request::CreateSession { username } => self.client.person = Some(username.clone()),
-            Request::LdmGuest => self.client.person = None,
-            _ => {}
-        }
         if self.client.owed.take().is_none() {
             return false;
         }

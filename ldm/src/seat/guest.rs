@@ -133,6 +133,7 @@ impl Seat {
     }
 
     fn connect_guest(&mut self, login: Login) {
+        self.client.begins(None);
         let may = self.policy.rules.may_ask(&login.username);
         self.state = State::Connecting(login);
         if !may {

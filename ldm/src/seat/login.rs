@@ -158,6 +158,7 @@ impl Seat {
             self.act(Action::Reply(refusal(Failure::new(FailureKind::NotAllowed))));
             return;
         }
+        self.client.begins(Some(&username));
         let mut login = Login::new(username);
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
@@ -323,7 +324,8 @@ impl Seat {
         match event {
             Event::Connected { server, transport } => match &mut self.worker {
                 Some(worker) if worker.server.is_none() => {
-                    worker.server = Some(server);
+                    // It goes into what is kept for later greeters.
+                    worker.server = Some(text::sanitise_line(&server, limits::SERVER));
                     self.client.connected(*transport);
                     self.log_in();
                 }

@@ -10,6 +10,7 @@ mod layouts;
 mod power;
 mod services;
 mod sessions;
+mod state;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -164,6 +165,8 @@ struct Driver {
     access: Access,
     /// Programs beside the greeter that runs.
     beside: Option<access::Running>,
+    /// Closed when the programs beside the last greeter have ended.
+    beside_ended: Option<oneshot::Receiver<()>>,
     /// Message buses so far.
     buses: u64,
     /// `LDM_STATE_DIR` cannot be written.
@@ -210,6 +213,7 @@ impl Driver {
             sound: None,
             access,
             beside: None,
+            beside_ended: None,
             buses: 0,
             forgetful: false,
             choices: client::Choices::default(),

@@ -231,7 +231,7 @@ fn a_menu_item_runs_as_root_on_the_display_and_ends_when_a_session_starts() -> R
         &place.path().join("tool"),
         &format!(
             "id -u >{out}.new; xwininfo -root | grep -c 'the root window' >>{out}.new; mv {out}.new {out}\n\
-             sleep 100000 & echo $! >{pid}; wait",
+             trap '' TERM; sleep 100000 & echo $! >{pid}; wait",
             out = out.display(),
             pid = pid.display()
         ),
@@ -255,8 +255,9 @@ fn a_menu_item_runs_as_root_on_the_display_and_ends_when_a_session_starts() -> R
     assert_eq!(refused(&mut greeter, &Request::LdmMenu { number: 6 })?.0, None);
     let sleeper = sshd::wait_for_file(&pid, wait::STEP)?.trim().to_owned();
     assert!(Path::new("/proc").join(&sleeper).exists());
+    // It does not want to end, and its window would be on the session's display.
     scene.log_in_at(greeter)?;
-    wait::until("the command's end", wait::STEP, || (!Path::new("/proc").join(&sleeper).exists()).then_some(()))?;
+    assert!(!Path::new("/proc").join(&sleeper).exists(), "the session has begun beside it");
     scene.work_and_log_out()?;
     // And when the daemon does.
     fs::remove_file(&pid)?;

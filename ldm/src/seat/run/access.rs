@@ -4,20 +4,18 @@
 //! The greeter starts no programs. It says what is wanted; which programs that means is the administrator's to say.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
 use ldm_protocol::greetd::Assistants;
-use nix::libc;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use super::{Driver, Part};
+use super::{Driver, Part, state};
 use crate::greeter_link::Beside;
 use crate::log::chain;
 use crate::sys::{self, Child};
@@ -36,7 +34,7 @@ const BUS_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the next greeter begins with: what was chosen here last, else what the administrator wants.
 pub(super) fn remembered(state_dir: &Path, otherwise: Access) -> Access {
-    match read(&state_dir.join(FILE)) {
+    match read(state_dir) {
         Ok(Some(access)) => access,
         Ok(None) => otherwise,
         Err(error) => {
@@ -46,39 +44,14 @@ pub(super) fn remembered(state_dir: &Path, otherwise: Access) -> Access {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Access>> {
-    let mut options = fs::OpenOptions::new();
-    // Neither through a link nor, for ever, from a pipe.
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let mut text = Vec::new();
-    file.take(SIZE).read_to_end(&mut text)?;
+fn read(state_dir: &Path) -> io::Result<Option<Access>> {
+    let Some(text) = state::read(state_dir, FILE, SIZE)? else { return Ok(None) };
     // Its text may quote what is in the file.
     serde_json::from_slice(&text).map(Some).map_err(|e| io::Error::other(format!("not ours (column {})", e.column())))
 }
 
-/// Writes it whole or not at all.
 fn write(state_dir: &Path, access: Access) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(state_dir) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    let new = state_dir.join(format!("{FILE}.new"));
-    match fs::remove_file(&new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec(&access)?)?;
-    file.sync_all()?;
-    fs::rename(&new, state_dir.join(FILE))
+    state::write(state_dir, FILE, &serde_json::to_vec(&access)?)
 }
 
 /// The programs beside one greeter, and who may change which of them run. Dropping it ends them all.
@@ -93,7 +66,9 @@ impl Driver {
 
     /// Switches programs on and off, and remembers all of it for the next greeter.
     pub(super) fn set_access(&mut self, access: Access) {
-        self.access = access;
+        if std::mem::replace(&mut self.access, access) == access {
+            return;
+        }
         if let Some(Running(wanted)) = &self.beside {
             wanted.send_replace(access);
         }
@@ -124,16 +99,23 @@ impl Driver {
         let beside = self.greeter.beside(display, &self.directory, address.as_deref());
         let (wanted, changes) = watch::channel(self.access);
         self.beside = Some(Running(wanted));
+        let (over, ended) = oneshot::channel::<()>();
+        let before = self.beside_ended.replace(ended);
         let programs = Programs {
             beside,
             reader: self.config.screen_reader.clone(),
             keyboard: self.config.onscreen_keyboard.clone(),
         };
         self.spawn(Part::Beside, async move {
+            // It kills what its programs left behind, and could not tell it from what ours have put into the background.
+            if let Some(before) = before {
+                let _ = before.await;
+            }
             programs.serve(listener, changes).await;
             let _ = fs::remove_file(socket);
             // Such as a speech synthesiser that put itself into the background.
             sys::end_strays().await;
+            drop(over);
         });
         address
     }

@@ -52,17 +52,32 @@ pub(super) struct Choices {
     pub(super) group: u8,
     /// The display has other layouts than at its start.
     rotated: bool,
-    /// One for each command of the menu; dropping it ends the command.
-    commands: Vec<oneshot::Sender<()>>,
-    sound_test: Option<Tone>,
+    /// Commands of the menu.
+    commands: Vec<Beside>,
+    /// One was run since the last session began, and may have left something in the background.
+    commands_ran: bool,
+    sound_test: Option<Beside>,
 }
 
-/// A sound test that plays.
-struct Tone {
-    /// Dropping it ends the test.
-    _stop: oneshot::Sender<()>,
-    /// Closed when its sound daemon has ended, too.
+/// A command of the menu that runs, or a sound test that plays.
+struct Beside {
+    /// Dropping it ends that.
+    stop: oneshot::Sender<()>,
+    /// Closed when all of it has ended.
     ended: oneshot::Receiver<()>,
+}
+
+impl Beside {
+    /// It and what its task needs of it: when to end, and what to drop at last.
+    fn new() -> (Self, oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((stop, stopped), (over, ended)) = (oneshot::channel(), oneshot::channel());
+        (Self { stop, ended }, stopped, over)
+    }
+
+    /// Has it end.
+    fn end(self) -> oneshot::Receiver<()> {
+        self.ended
+    }
 }
 
 impl Driver {
@@ -155,7 +170,7 @@ impl Driver {
     // --- menu ---
 
     pub(super) fn run_command(&mut self, number: u8) {
-        self.choices.commands.retain(|command| !command.is_closed());
+        self.choices.commands.retain(|command| !command.stop.is_closed());
         let events = self.events.clone();
         let words = self.config.menu_commands.get(&number).cloned().unwrap_or_default();
         let started = match words.split_first() {
@@ -163,9 +178,10 @@ impl Driver {
             Some((program, args)) => self.start_command(program, args),
             None => Err("there is no such command".to_owned()),
         };
-        let (stop, stopped) = oneshot::channel();
+        let (command, stopped, over) = Beside::new();
         if started.is_ok() {
-            self.choices.commands.push(stop);
+            self.choices.commands.push(command);
+            self.choices.commands_ran = true;
         }
         self.spawn(Part::Client, async move {
             match started {
@@ -188,6 +204,7 @@ impl Driver {
                 }
                 Err(why) => tell(&events, Told::Command(Err(why))).await,
             }
+            drop(over);
         });
     }
 
@@ -232,9 +249,8 @@ impl Driver {
         let Some((sound, task, file)) = start else {
             return self.spawn(Part::Client, async move { tell(&events, Told::Sound(result)).await });
         };
-        let (stop, stopped) = oneshot::channel();
-        let (ended, when_ended) = oneshot::channel();
-        self.choices.sound_test = Some(Tone { _stop: stop, ended: when_ended });
+        let (test, stopped, over) = Beside::new();
+        self.choices.sound_test = Some(test);
         let account = self.worker_account.clone();
         self.spawn(Part::Client, async move {
             let play = async {
@@ -248,7 +264,7 @@ impl Driver {
                 tell(&events, Told::Sound(result)).await;
             };
             tokio::join!(play, task);
-            let _: Result<(), ()> = ended.send(());
+            drop(over);
         });
     }
 
@@ -275,18 +291,16 @@ impl Driver {
         Ok((sound, task, file))
     }
 
-    /// Ends what was begun at the greeter: the display is a user's now. What is returned has closed when the sound card is
-    /// free.
-    pub(super) fn end_greeters_programs(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.choices.commands.clear();
-        self.choices.sound_test.take().map(|test| test.ended)
+    /// Ends a sound test. What is returned has closed when the sound card is free.
+    pub(super) fn end_sound_test(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.choices.sound_test.take().map(Beside::end)
     }
 
     // --- keyboard ---
 
     /// For a display that starts.
     pub(super) fn keyboard(&mut self) -> Setup {
-        self.choices.rotated = false;
+        (self.choices.rotated, self.choices.group) = (false, 0);
         Setup::new(&self.config, &self.greeter.account, self.directory.authority())
     }
 
@@ -306,17 +320,31 @@ impl Driver {
         (keyboard != Keyboard::default()).then_some(keyboard)
     }
 
-    /// Has the worker start the session; with a layout that was chosen, as soon as the display has it.
+    /// Has the worker start the session, as soon as no command of the menu runs on its display and that has the layout that
+    /// was chosen. The next session, which may begin without a greeter, begins with the first layout again.
     pub(super) fn tell_start(&mut self, start: Command) {
-        if self.choices.group == 0 {
+        let commands: Vec<_> = self.choices.commands.drain(..).map(Beside::end).collect();
+        let commands_ran = std::mem::take(&mut self.choices.commands_ran);
+        let group = std::mem::take(&mut self.choices.group);
+        let turned = group != 0 || self.choices.rotated;
+        if !turned && !commands_ran {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let setup = self.keyboard().again(self.config.keyboard.rotated(self.choices.group));
-        self.choices.rotated = true;
+        let setup = turned.then(|| self.keyboard().again(self.config.keyboard.rotated(group)));
+        self.choices.rotated = group != 0;
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         self.spawn(Part::Client, async move {
-            setup.apply(&display).await;
+            for ended in commands {
+                let _ = ended.await;
+            }
+            if commands_ran {
+                // A window of root's could be typed into by the session's programs.
+                sys::end_strays().await;
+            }
+            if let Some(setup) = setup {
+                setup.apply(&display).await;
+            }
             // Unless it was let go of meanwhile.
             if let Some(worker) = worker.upgrade() {
                 let _ = worker.send(start).await;

@@ -117,7 +117,9 @@ fn user_of(file: &Path) -> Option<String> {
     File::open(file).ok()?.take(SESSION).read_to_end(&mut said).ok()?;
     let said = String::from_utf8_lossy(&said);
     let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
-    if value("CLASS") != "user" || value("STATE") == "closing" {
+    // Also `user-early`, as systemd 256 calls root's, and its like.
+    let of_user = value("CLASS").split('-').next() == Some("user");
+    if !of_user || value("STATE") == "closing" {
         return None;
     }
     let user = text::sanitise_line(value("USER"), limits::USERNAME);
@@ -168,9 +170,11 @@ mod tests {
         write("4", "USER=ldm-greeter\nCLASS=greeter\nSTATE=active\n");
         write("5", "USER=carol\nCLASS=user\nSTATE=closing\n");
         write("6", "CLASS=user\n");
+        write("8", "USER=root\nCLASS=user-early\nSTATE=active\n");
+        write("9", "USER=bob\nCLASS=manager\nSTATE=active\n");
         write("7", &format!("USER={}\n", "x".repeat(100_000)));
         nix::unistd::mkfifo(&directory.path().join("1.ref"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(logged_in(directory.path()), ["alice", "bob"]);
+        assert_eq!(logged_in(directory.path()), ["alice", "bob", "root"]);
         assert!(logged_in(Path::new("/no/such/directory")).is_empty());
     }
 }

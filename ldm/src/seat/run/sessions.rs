@@ -71,7 +71,7 @@ impl Driver {
             cookie: crate::xauth::Cookie::from(cookie).to_hex().to_string(),
         });
         let xsession = self.config.xsession.clone();
-        let card_is_free = self.end_greeters_programs();
+        let card_is_free = self.end_sound_test();
         let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
         let keyboard = self.session_keyboard();
         self.tell_start(Command::Start(Box::new(Start {

@@ -213,3 +213,22 @@ fn a_greeter_that_is_about_to_go_asks_for_nothing_more() {
         ],
     );
 }
+
+#[test]
+fn who_is_remembered_is_who_logged_in() {
+    play_all(
+        choices(),
+        &[
+            GREETING,
+            CONNECTING,
+            ASKED,
+            "# A greeter that was taken over could leave a name that no later greeter can be told.
+            ask create mallory -> misuse a session is already being configured",
+            ANSWERED,
+            CHOOSING,
+            STARTING,
+            "ask create mallory -> misuse this is not the time to log in
+            w1 started -> remember alice",
+        ],
+    );
+}

@@ -425,3 +425,30 @@ fn whoever_speaks_while_there_is_no_greeter_changes_nothing() {
         ],
     );
 }
+
+#[test]
+fn what_a_worker_says_of_a_connection_leaves_room_for_the_next_greeter() {
+    let long = || "\"".repeat(10_000);
+    let mut seat = Seat::new(auto(), Instant::now());
+    let connected = || {
+        let [server, software, key_exchange, host_key, cipher, mac] = [(); 6].map(|()| long());
+        let transport = Transport { server, software, key_exchange, host_key, cipher, mac };
+        protocol::Event::Connected { server: long(), transport: Box::new(transport) }
+    };
+
+    let events = ["start", "ready", "", "w1 denied", "ask hello", "ask facts"];
+    let mut told = 0;
+    for event in events {
+        let event = if event.is_empty() { Event::Worker(1, connected()) } else { parse_event(event) };
+        for action in seat.step(Instant::now(), event) {
+            let response = match action {
+                Action::Reply(response) => response,
+                Action::Facts(facts) => Response::LdmFacts(facts),
+                _ => continue,
+            };
+            assert!(ldm_protocol::frame::encode(&response).is_ok(), "{response:.200?}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 2);
+}
