@@ -60,10 +60,11 @@ pub fn list(account: &Account) -> Vec<Elsewhere> {
     all
 }
 
-/// Ends this user's sessions here but that of `own`, which begins at `client`.
+/// Ends this user's sessions here that are older than that of `own`, which begins at `client`. Of two that begin at once one
+/// stays.
 pub fn end(account: &Account, own: &Marker, client: &str) {
     let others: Vec<SessionDirectory> =
-        running(account).into_iter().filter(|session| session.marker() != own).collect();
+        running(account).into_iter().filter(|session| session.marker().is_older_than(own)).collect();
     for session in &others {
         let told = told(session);
         note(&format!("the session at “{}” ends for the one that begins at “{client}”", told.client));

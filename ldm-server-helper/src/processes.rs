@@ -74,6 +74,13 @@ impl Marker {
         (numbers == 3 && value.len() < 200).then(|| Self(value.to_owned()))
     }
 
+    /// Whether its session began before that of `other`, by the clock that nobody sets (`starttime` of proc_pid_stat(5)); of two
+    /// that began within its tick one alone did.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        let began = |marker: &Self| marker.0.split('-').nth(1).and_then(|part| part.parse::<u64>().ok());
+        (began(self), &self.0) < (began(other), &other.0)
+    }
+
     /// The helper that made it, to be waited for: readable when it has ended. `None` when it has, or where there are no
     /// descriptors of processes.
     pub fn helper(&self) -> Option<OwnedFd> {
@@ -392,6 +399,15 @@ fn wait(handles: Vec<Handle>, deadline: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_sessions_one_is_older() {
+        let marker = |text: &str| Marker::parse(text).unwrap();
+        for (older, newer) in [("9-99-1-b", "3-100-1-a"), ("7-5-1-a", "7-5-1-b")] {
+            let (older, newer) = (marker(older), marker(newer));
+            assert!(older.is_older_than(&newer) && !newer.is_older_than(&older) && !older.is_older_than(&older));
+        }
+    }
 
     #[test]
     fn process_table_lines() {
