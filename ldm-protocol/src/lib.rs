@@ -19,6 +19,7 @@ pub mod frame;
 pub mod greetd;
 pub mod helper;
 pub mod limits;
+pub mod near;
 pub mod secret;
 pub mod services;
 pub mod text;

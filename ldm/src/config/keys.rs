@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use ldm_protocol::near;
+
 use super::Config;
 use super::values::{
     absolute, access, assignments, boolean, directories, groups, layouts, locale, login_name, menu_items, number,
@@ -547,28 +549,7 @@ impl Key {
 
 /// The key most like `name`, if one is like it at all.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let upper: String = name.chars().take(64).collect::<String>().to_uppercase();
-    let (distance, key) = KEYS.iter().map(|key| (distance(&upper, key.name), key.name)).min()?;
-    // A third of the letters may differ: enough for a typing error, too little for a key of somebody else's.
-    (distance <= upper.len().max(3) / 3).then_some(key)
-}
-
-/// Letters to insert, remove or change to get from `a` to `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(from != to)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    near::nearest(&name.to_uppercase(), KEYS.iter().map(|key| key.name))
 }
 
 /// The table as the text of `ldm --help`.
@@ -592,12 +573,5 @@ mod tests {
         assert_eq!(nearest("LDM_FORCESESSION"), Some("LDM_FORCE_SESSION"));
         assert_eq!(nearest("PRINTER_0_DEVICE"), None);
         assert_eq!(nearest("X"), None);
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, want) in [("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
-            assert_eq!(distance(a, b), want, "{a} {b}");
-        }
     }
 }

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use gtk4::{gdk, prelude::*};
+use ldm_protocol::near;
 
 use super::shot::{self, Pixels};
 use super::{Stage, contrast, inspect, out, scenarios, still};
 use crate::theme::folder::Folder;
 use crate::theme::manifest::{Manifest, Slot};
 use crate::theme::picture::{self, Kind};
-use crate::theme::{self, ThemeError, near, sheet, style};
+use crate::theme::{self, ThemeError, sheet, style};
 use crate::{i18n, monitors};
 
 /// The screen that a theme must fit.

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ldm_protocol::near;
+
+use super::ThemeError;
 use super::folder::plain;
 use super::layout::{Bar, Layout};
-use super::{ThemeError, near};
 
 /// The keys, in the order of the documentation.
 pub(crate) const KEYS: [&str; 13] = [

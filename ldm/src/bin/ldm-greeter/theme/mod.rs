@@ -9,7 +9,6 @@ pub(crate) mod folder;
 pub(crate) mod layout;
 pub(crate) mod legacy;
 pub(crate) mod manifest;
-pub(crate) mod near;
 pub(crate) mod picture;
 pub(crate) mod sheet;
 pub(crate) mod style;

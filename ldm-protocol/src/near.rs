@@ -1,7 +1,7 @@
 //! What was perhaps meant by a name that does not exist.
 
 /// The one of `known` that differs from `name` in no more than a third of its letters, and least.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.chars().count() / 3).clamp(1, 4);
     let near = known.into_iter().map(|other| (distance(name, other), other));
     near.filter(|(distance, _)| *distance <= most).min().map(|(_, other)| other)
