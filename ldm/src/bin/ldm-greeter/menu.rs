@@ -232,7 +232,8 @@ pub(crate) fn dress(ui: &gtk4::Builder, button: &str, icon: Icon) -> Result<(), 
     Ok(())
 }
 
-/// Each from its own copy of `item.ui`: there its labels become its accessible name and description.
+/// Each from its own copy of `item.ui`: there its labels become its accessible name and description. One of several is a list item
+/// that is selected or not: out of such a file GTK 4.8 takes "checked" for a value of another kind, and tells that nothing is.
 fn row(item: &Item) -> Option<gtk4::Button> {
     let ui = gtk4::Builder::from_string(ITEM);
     let kind = match item.checked {
