@@ -371,13 +371,15 @@ fn everything_is_reached_by_the_keyboard_and_what_is_refused_ends_nothing() {
 
 #[test]
 fn the_computer_is_switched_off_only_when_somebody_has_agreed() {
-    let Some(mut lab) = Lab::seated(Seat { power: vec![Power::ShutDown], ..Seat::default() }) else { return };
+    let power = vec![Power::ShutDown, Power::Reboot];
+    let Some(mut lab) = Lab::seated(Seat { power, ..Seat::default() }) else { return };
     let asks = |lab: &mut Lab| {
         // The last menu, where the arrow key ends, however many there are.
         lab.key("F10");
         for _ in 0..8 {
             lab.key("Right");
         }
+        // The list has the keyboard at its beginning.
         lab.key("Return");
         lab.key("Return");
         match lab.hear() {

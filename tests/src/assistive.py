@@ -97,7 +97,8 @@ def main():
         for widget in widgets():
             print(json.dumps(describe(widget)))
     elif command == "press":
-        buttons = (pyatspi.ROLE_PUSH_BUTTON, pyatspi.ROLE_TOGGLE_BUTTON, pyatspi.ROLE_CHECK_BOX, pyatspi.ROLE_RADIO_BUTTON)
+        # What is in a menu is a list item.
+        buttons = (pyatspi.ROLE_PUSH_BUTTON, pyatspi.ROLE_TOGGLE_BUTTON, pyatspi.ROLE_CHECK_BOX, pyatspi.ROLE_LIST_ITEM)
         widget = find(rest[0], lambda widget: usable(widget) and widget.getRole() in buttons and actions(widget))
         widget.queryAction().doAction(0)
     elif command == "write":

@@ -56,7 +56,7 @@ fn the_language_changes_at_once_and_what_is_typed_stays() -> Result<()> {
         screen.key("Right")?;
         reader.wait_for("the menu of languages", wait::STEP, |w| w.focused && w.role == "push button")?;
         screen.key("Return")?;
-        reader.wait_for("the list of languages", wait::STEP, |w| w.role == "radio button" && w.focused)?;
+        reader.wait_for("the list of languages", wait::STEP, |w| w.role == "list item" && w.focused)?;
         for key in steps {
             screen.key(key)?;
         }

@@ -1,9 +1,11 @@
 //! The list of sessions: "Default" first, then what the server offers.
 
-use crate::i18n::gettext;
-use gtk4::glib::{self, clone};
+use std::rc::Rc;
+
+use gtk4::glib;
 use gtk4::prelude::*;
 
+use crate::i18n::gettext;
 use crate::model::Choice;
 use crate::window::fill;
 
@@ -23,24 +25,8 @@ impl Chooser {
         chosen: impl Fn(Option<usize>) + 'static,
     ) -> Self {
         list.connect_row_activated(move |_, row| chosen(place(row)));
-        // The selected row comes into view as soon as the list has got its size, and the rows their places.
-        area.vadjustment().connect_changed(clone!(
-            #[weak]
-            list,
-            move |adjustment| {
-                let adjustment = adjustment.clone();
-                glib::idle_add_local_once(move || {
-                    let row = list.selected_row();
-                    let Some(bounds) = row.zip(list.parent()).and_then(|(row, view)| row.compute_bounds(&view)) else {
-                        return;
-                    };
-                    let top = f64::from(bounds.y()) + adjustment.value();
-                    let least = top + f64::from(bounds.height()) - adjustment.page_size();
-                    // Unlike clamp_page(), this also ends the animation to where the row was without a size.
-                    adjustment.set_value(adjustment.value().max(least).min(top));
-                });
-            }
-        ));
+        let rows = list.downgrade();
+        keep_in_view(&area, move || rows.upgrade()?.selected_row().and_upcast());
         Self { area, list }
     }
 
@@ -106,6 +92,25 @@ impl Chooser {
         self.list.select_row(Some(row));
         row.grab_focus();
     }
+}
+
+/// Scrolls to the row that is `chosen` as soon as the list has got its size, and the rows their places.
+pub(crate) fn keep_in_view(area: &gtk4::ScrolledWindow, chosen: impl Fn() -> Option<gtk4::Widget> + 'static) {
+    let chosen = Rc::new(chosen);
+    area.vadjustment().connect_changed(move |adjustment| {
+        let (adjustment, chosen) = (adjustment.clone(), Rc::clone(&chosen));
+        glib::idle_add_local_once(move || {
+            let row = chosen();
+            let list = row.as_ref().and_then(WidgetExt::parent);
+            let Some(bounds) = row.zip(list).and_then(|(row, list)| row.compute_bounds(&list.parent()?)) else {
+                return;
+            };
+            let top = f64::from(bounds.y()) + adjustment.value();
+            let least = top + f64::from(bounds.height()) - adjustment.page_size();
+            // Unlike clamp_page(), this also ends the animation to where the row was without a size.
+            adjustment.set_value(adjustment.value().max(least).min(top));
+        });
+    });
 }
 
 fn place(row: &gtk4::ListBoxRow) -> Option<usize> {

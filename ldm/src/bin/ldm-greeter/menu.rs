@@ -9,6 +9,7 @@ use std::rc::Rc;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 
+use crate::chooser::keep_in_view;
 use crate::icons::Icon;
 use crate::window::{Missing, fill, get, set};
 
@@ -71,6 +72,8 @@ impl Menu {
         this.area.set_child(Some(&this.list));
         this.popover.set_child(Some(&this.area));
         this.popover.set_parent(&this.button);
+        let list = this.list.downgrade();
+        keep_in_view(&this.area, move || list.upgrade()?.focus_child());
         this.button.connect_clicked(clone!(
             #[weak]
             this,
@@ -132,6 +135,15 @@ impl Menu {
         self.area.set_max_content_height(height.max(80));
     }
 
+    /// A list that is too high gets room for its bar. GTK gives room only to a bar that is there in any case, and else takes it
+    /// from the list.
+    fn fit(&self) {
+        let (_, width, _, _) = self.list.measure(gtk4::Orientation::Horizontal, -1);
+        let (_, height, _, _) = self.list.measure(gtk4::Orientation::Vertical, width);
+        let scrolled = height > self.area.max_content_height();
+        self.area.set_vscrollbar_policy(if scrolled { gtk4::PolicyType::Always } else { gtk4::PolicyType::Automatic });
+    }
+
     /// Whether the list is open.
     pub(crate) fn is_open(&self) -> bool {
         self.popover.is_visible()
@@ -142,18 +154,19 @@ impl Menu {
         self.popover.popdown();
     }
 
-    /// Opens the list, at what is in use.
+    /// Opens the list, at what is in use or at its beginning.
     pub(crate) fn open(&self) {
         if !self.useful.get() {
             return;
         }
         self.button.add_css_class("open");
+        self.fit();
+        // It gives the keyboard to the first that can have it.
         self.popover.popup();
         let checked = self.items.borrow().iter().position(|item| item.checked == Some(true));
-        match checked.and_then(|place| self.buttons().into_iter().nth(place)) {
-            Some(button) => button.grab_focus(),
-            None => self.list.child_focus(gtk4::DirectionType::TabForward),
-        };
+        if let Some(button) = checked.and_then(|place| self.buttons().into_iter().nth(place)) {
+            button.grab_focus();
+        }
     }
 
     /// Puts these into the list; `chosen` is told the place of the one that the user takes. What is the same stays as it is.
@@ -181,6 +194,7 @@ impl Menu {
         }
         self.items.replace(items);
         if self.is_open() {
+            self.fit();
             // It has another size now, which nobody else gives it.
             self.popover.present();
         }
@@ -218,7 +232,8 @@ pub(crate) fn dress(ui: &gtk4::Builder, button: &str, icon: Icon) -> Result<(), 
     Ok(())
 }
 
-/// Each from its own copy of `item.ui`: there its labels become its accessible name and description.
+/// Each from its own copy of `item.ui`: there its labels become its accessible name and description. One of several is a list item
+/// that is selected or not: out of such a file GTK 4.8 takes "checked" for a value of another kind, and tells that nothing is.
 fn row(item: &Item) -> Option<gtk4::Button> {
     let ui = gtk4::Builder::from_string(ITEM);
     let kind = match item.checked {

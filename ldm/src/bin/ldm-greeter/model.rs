@@ -171,7 +171,7 @@ impl Model {
             // What was switched is told before the restart that may come of it.
             if let Some((client, request)) = self.later.pop_front() {
                 self.send(Open::Client(client), request, &mut actions);
-            } else if self.restarting {
+            } else if self.restarting && !self.back(&mut actions) {
                 self.restarting = false;
                 actions.push(Action::Restart);
             }

@@ -12,6 +12,9 @@ use crate::model::{Message, Notice};
 use crate::window::{Missing, get, set};
 use crate::{failure, i18n, pam_words};
 
+/// No word of a language is longer, and no fingerprint.
+const RUN: usize = 100;
+
 /// These widgets.
 pub(crate) struct Said {
     area: gtk4::ScrolledWindow,
@@ -50,13 +53,17 @@ impl Said {
                 glib::idle_add_local_once(clone!(
                     #[weak]
                     this,
-                    move || adjustment.set_value(if this.follow.get() {
-                        adjustment.upper()
-                    } else {
-                        adjustment.lower()
-                    })
+                    move || {
+                        this.fit();
+                        adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
+                    }
                 ));
             }
+        ));
+        this.asked.vadjustment().connect_changed(clone!(
+            #[weak]
+            this,
+            move |_| this.fit_soon()
         ));
         Ok(this)
     }
@@ -68,7 +75,7 @@ impl Said {
 
     /// Shows what went wrong and what the server said.
     pub(crate) fn show(&self, notice: Option<&Notice>, messages: &[Message]) {
-        let text = notice.map(i18n::notice).unwrap_or_default();
+        let text = breakable(&notice.map(i18n::notice).unwrap_or_default());
         let changed = set(&self.notice, &text);
         let code = match notice {
             Some(Notice::Failure(failure)) => failure::code(failure.kind),
@@ -81,7 +88,7 @@ impl Said {
         }
         self.failure.set_visible(!text.is_empty());
         let labels = self.message_labels();
-        let texts: Vec<String> = messages.iter().map(|message| pam_words::shown(&message.text)).collect();
+        let texts: Vec<String> = messages.iter().map(|message| breakable(&pam_words::shown(&message.text))).collect();
         if !labels.iter().map(gtk4::Label::text).eq(texts.iter().map(String::as_str)) {
             for label in &labels {
                 self.messages.remove(label);
@@ -101,7 +108,7 @@ impl Said {
     /// Shows what is asked; empty: nothing is.
     pub(crate) fn ask(&self, prompt: &str) {
         self.asked.set_visible(!prompt.is_empty());
-        if set(&self.prompt, prompt) {
+        if set(&self.prompt, &breakable(prompt)) {
             self.asked.vadjustment().set_value(0.0);
         }
     }
@@ -113,25 +120,28 @@ impl Said {
         }
     }
 
-    /// A scrolled text asks for the height that it has at its natural width, which is not the width it gets. So its natural
-    /// width is made the one it got, as soon as that is known.
+    /// As soon as what is new has got its place.
     pub(crate) fn fit_soon(self: &Rc<Self>) {
         glib::idle_add_local_once(clone!(
             #[weak(rename_to = this)]
             self,
-            move || {
-                let messages = this.message_labels();
-                for label in [&this.prompt, &this.notice].into_iter().chain(&messages) {
-                    let line = line_of(label);
-                    if line > 0 && label.is_visible() {
-                        label.set_max_width_chars(line);
-                    }
-                }
-                if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
-                    this.line.set(line);
-                }
-            }
+            move || this.fit()
         ));
+    }
+
+    /// A scrolled text asks for the height that it has at its natural width, which is not the width it gets. So its natural
+    /// width is made the one it got, as soon as that is known.
+    fn fit(&self) {
+        let messages = self.message_labels();
+        for label in [&self.prompt, &self.notice].into_iter().chain(&messages) {
+            let line = line_of(label);
+            if line > 0 && label.is_visible() {
+                label.set_max_width_chars(line);
+            }
+        }
+        if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
+            self.line.set(line);
+        }
     }
 
     /// What stands in `messages`, without the label that is never seen.
@@ -140,6 +150,21 @@ impl Said {
         let labels = children.iter::<glib::Object>().flatten().filter_map(|child| child.downcast::<gtk4::Label>().ok());
         labels.filter(WidgetExt::get_visible).collect()
     }
+}
+
+/// The text with places to break it. To find one in thousands of letters without a space takes Pango seconds.
+fn breakable(text: &str) -> String {
+    let mut run = 0;
+    let mut broken = String::with_capacity(text.len());
+    for character in text.chars() {
+        run = if character.is_whitespace() { 0 } else { run + 1 };
+        if run > RUN {
+            broken.push('\u{200b}');
+            run = 1;
+        }
+        broken.push(character);
+    }
+    broken
 }
 
 /// Scrolls by pages.
@@ -173,4 +198,17 @@ fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
         .build();
     label.add_css_class(if error { "error" } else { "info" });
     label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_no_word_is_broken() {
+        let word = "x".repeat(RUN);
+        let text = format!("{word} SHA256:{}\n{word}", "y".repeat(43));
+        assert_eq!(breakable(&text), text);
+        assert_eq!(breakable(&word.repeat(2)), format!("{word}\u{200b}{word}"));
+    }
 }

@@ -37,15 +37,15 @@ impl Timers {
         })
     }
 
-    /// Notices the mouse on this window. Keys are told of by [`Timers::touched`].
-    pub(crate) fn watch(self: &Rc<Self>, window: &gtk4::Window) {
+    /// Notices the mouse on a window or on what a menu opens. Keys are told of by [`Timers::touched`].
+    pub(crate) fn watch(self: &Rc<Self>, root: &impl IsA<gtk4::Widget>) {
         let motion = gtk4::EventControllerMotion::new();
         motion.connect_motion(clone!(
             #[weak(rename_to = this)]
             self,
             move |_, _, _| this.touched()
         ));
-        window.add_controller(motion);
+        root.add_controller(motion);
         let click = gtk4::GestureClick::builder().button(0).propagation_phase(gtk4::PropagationPhase::Capture).build();
         click.connect_pressed(clone!(
             #[weak(rename_to = this)]
@@ -55,7 +55,7 @@ impl Timers {
                 (this.send)(Event::Touched);
             }
         ));
-        window.add_controller(click);
+        root.add_controller(click);
         self.wait();
     }
 

@@ -226,6 +226,7 @@ impl Window {
         );
         for menu in this.bar.menus() {
             keys::connect(menu.popover(), key.clone());
+            this.timers.watch(menu.popover());
         }
         keys::connect(&this.root, key);
         this.timers.watch(&this.root);

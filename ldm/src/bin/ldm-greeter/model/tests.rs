@@ -426,6 +426,17 @@ fn a_restart_waits_until_nothing_is_open() {
         ],
     );
     play(&mut greeted(), [(Event::AccessToggled, &["restart"], "name")]);
+    // Whoever logs in while the restart waits leaves no login behind: the next greeter begins anew.
+    play(
+        &mut asked(),
+        [
+            (Event::AccessToggled, &[CANCEL], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (success(), &[], "waiting"),
+            (says(Hidden, "Password: "), &[CANCEL], "name"),
+            (success(), &["restart"], "name"),
+        ],
+    );
 }
 
 #[test]
