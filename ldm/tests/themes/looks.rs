@@ -1,8 +1,13 @@
 //! How the shipped themes look, and what a manifest and an old folder change.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+
+/// Greeters that are looked at at the same time.
+const WORKERS: usize = 4;
 
 #[test]
 fn every_shipped_theme_passes_the_checker() {
@@ -17,32 +22,52 @@ fn every_shipped_theme_passes_the_checker() {
 fn every_scenario_of_the_default_theme_fits_in_every_language() {
     let dir = TempDir::new().unwrap();
     let Some(languages) = catalogues(dir.path()) else { return };
-    let mut wrong = Vec::new();
-    for size in ["1024x768", "320x240"] {
-        let Some(screen) = Screen::new(size) else { return };
-        for language in languages.iter().map(String::as_str).chain(["en"]) {
-            let theme = shipped("default");
-            let args = ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
-            let mut command = screen.command(&args);
-            command.env("LDM_LOCALEDIR", dir.path());
-            let said = finish(command);
-            wrong.extend(said.out.lines().map(|line| format!("{size} {language} {line}")));
-            assert!(said.good || !said.out.is_empty(), "{size} {language}: {}", said.log);
-        }
-    }
+    let all: Vec<_> = ["1024x768", "320x240"]
+        .into_iter()
+        .flat_map(|size| languages.iter().map(String::as_str).chain(["en"]).map(move |language| (size, language)))
+        .collect();
+    let theme = shipped("default");
+    let wrong = in_parallel(&all, |screen, size, language| {
+        let args = ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
+        let mut command = screen.command(&args);
+        command.env("LDM_LOCALEDIR", dir.path());
+        let said = finish(command);
+        assert!(said.good || !said.out.is_empty(), "{size} {language}: {}", said.log);
+        said.out
+    });
     assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Looks at each size with each second word, several at a time: greeters mostly wait for the next frame. What they complain of.
+fn in_parallel<'a>(all: &[(&'a str, &'a str)], look: impl Fn(&Screen, &str, &str) -> String + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some((size, word)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // One each: an open menu holds the pointer of its X server.
+                    let Some(screen) = Screen::new(size) else { return };
+                    let lines = look(&screen, size, word);
+                    wrong.lock().unwrap().extend(lines.lines().map(|line| format!("{size} {word} {line}")));
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
 }
 
 #[test]
 fn the_other_themes_fit_small_and_large_screens() {
-    let mut wrong = Vec::new();
-    for size in ["320x240", "1024x768", "1080x1920"] {
-        let Some(screen) = Screen::new(size) else { return };
-        for name in SHIPPED {
-            let said = screen.run(&["--preview", &shipped(name), "--scenario", "main", "--check", "--size", size]);
-            wrong.extend(said.out.lines().map(|line| format!("{size} {name} {line}")));
-        }
-    }
+    let all: Vec<_> = ["320x240", "1024x768", "1080x1920"]
+        .into_iter()
+        .flat_map(|size| SHIPPED.into_iter().map(move |name| (size, name)))
+        .collect();
+    let wrong = in_parallel(&all, |screen, size, name| {
+        let said = screen.run(&["--preview", &shipped(name), "--scenario", "main", "--check", "--size", size]);
+        assert!(said.good || !said.out.is_empty(), "{size} {name}: {}", said.log);
+        said.out
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -43,7 +43,7 @@ impl Text {
 }
 
 /// Every widget that is mapped, with its place in the picture.
-fn widgets(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
+pub(crate) fn widgets(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
     let mut found = Vec::new();
     for (layer, x, y) in shot::layers(window) {
         let mut waiting = vec![layer.clone()];

@@ -7,25 +7,51 @@ use gtk4::glib::ControlFlow;
 use gtk4::graphene::{Point, Rect};
 use gtk4::{gdk, glib, gsk, prelude::*};
 
-/// Frames after which everything that a change leads to has its place.
-const FRAMES: u32 = 4;
+use super::inspect;
 
-/// Lets GTK lay out and draw what has changed.
+/// Frames after which something that is still moving will not come to rest.
+const FRAMES: u32 = 120;
+
+/// Lets GTK lay out and draw what has changed: until a frame changes nothing any more, and everything was drawn.
+///
+/// How many frames that takes depends on the machine: the X server may map a menu late, and what is laid out may ask for
+/// more when the greeter is idle.
 pub(crate) fn settle(window: &gtk4::Window) {
+    let mut before = None;
+    for _ in 0..FRAMES {
+        frame(window);
+        let now = inspect::widgets(window);
+        if before.as_ref() == Some(&now) && layers(window).iter().all(|(layer, ..)| picture(layer).is_some()) {
+            return;
+        }
+        before = Some(now);
+    }
+}
+
+/// One frame, and what is done when there is nothing else to do.
+fn frame(window: &gtk4::Window) {
     let context = glib::MainContext::default();
-    let left = Rc::new(Cell::new(FRAMES));
-    let count = Rc::clone(&left);
+    let drawn = Rc::new(Cell::new(false));
+    let done = Rc::clone(&drawn);
     window.add_tick_callback(move |_, _| {
-        count.set(count.get().saturating_sub(1));
-        if count.get() == 0 { ControlFlow::Break } else { ControlFlow::Continue }
+        done.set(true);
+        ControlFlow::Break
     });
     window.queue_draw();
-    while left.get() > 0 {
+    while !drawn.get() {
         context.iteration(true);
     }
     while context.pending() {
         context.iteration(false);
     }
+}
+
+/// What GTK has drawn of this window or menu; `None` before it was drawn.
+fn picture(layer: &gtk4::Widget) -> Option<gsk::RenderNode> {
+    let snapshot = gtk4::Snapshot::new();
+    let paintable = gtk4::WidgetPaintable::new(Some(layer));
+    paintable.snapshot(&snapshot, f64::from(paintable.intrinsic_width()), f64::from(paintable.intrinsic_height()));
+    snapshot.to_node()
 }
 
 /// The window and what is open over it, each with its place in the picture.
@@ -74,8 +100,7 @@ pub(crate) fn take(window: &gtk4::Window, width: i32, height: i32) -> Option<gdk
     for (widget, x, y) in layers(window) {
         snapshot.save();
         snapshot.translate(&Point::new(x, y));
-        let paintable = gtk4::WidgetPaintable::new(Some(&widget));
-        paintable.snapshot(&snapshot, f64::from(paintable.intrinsic_width()), f64::from(paintable.intrinsic_height()));
+        snapshot.append_node(&picture(&widget)?);
         snapshot.restore();
     }
     let node: gsk::RenderNode = snapshot.to_node()?;
