@@ -291,7 +291,8 @@ fn layouts_are_switched_by_key_by_mouse_and_by_whoever_else_does() -> Result<()>
     tap(&screen, 135)?;
     shows("DE")?;
     assistant.press("Keyboard layout")?;
-    assistant.wait_for("the layout in use", wait::STEP, |widget| widget.role == "list item" && widget.is("selected"))?;
+    assistant
+        .wait_for("the layout in use", wait::STEP, |widget| widget.role == "list item" && widget.is("selected"))?;
     assistant.wait_for("layouts by name", wait::STEP, |widget| widget.name == "English (US)")?;
     assistant.press("English (US)")?;
     shows("US")?;

@@ -12,7 +12,7 @@ use crate::model::{Message, Notice};
 use crate::window::{Missing, get, set};
 use crate::{failure, i18n, pam_words};
 
-/// No word of a language is longer, and no fingerprint.
+/// No word of a language is longer, and no fingerprint or path that a server would tell.
 const RUN: usize = 100;
 
 /// These widgets.

@@ -328,10 +328,11 @@ impl Stage {
         windows.next().ok_or_else(|| anyhow::anyhow!("there is no window"))
     }
 
-    /// Whether this text is data, or is made of nothing else.
+    /// Whether this text is data, or is made of nothing else. What has no spaces is shown with places to break it.
     fn says(&self, place: &str, text: &str) -> bool {
         let words = || text.split([' ', ',', '(', ')']).filter(|word| !word.is_empty());
-        self.0.data.contains(text) || place == "#facts" && words().all(|word| self.0.data.contains(word))
+        self.0.data.contains(&text.replace('\u{200b}', ""))
+            || place == "#facts" && words().all(|word| self.0.data.contains(word))
     }
 
     fn complaints(&self) -> Vec<String> {
