@@ -79,6 +79,18 @@ impl Menu {
                 this.open();
             }
         ));
+        this.area.vadjustment().connect_changed(clone!(
+            #[weak]
+            this,
+            move |_| {
+                // Not now: the list is being given its place. When it got the keyboard it had none.
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || this.scroll_to_focus()
+                ));
+            }
+        ));
         this.popover.connect_closed(clone!(
             #[weak]
             this,
@@ -198,6 +210,15 @@ impl Menu {
         let all = items.iter().zip(&buttons).cycle().skip(after).take(items.len());
         if let Some((_, button)) = all.into_iter().find(|(item, _)| begins(item)) {
             button.grab_focus();
+        }
+    }
+
+    fn scroll_to_focus(&self) {
+        if let Some(button) = self.list.focus_child()
+            && let Some(place) = button.compute_bounds(&self.list)
+        {
+            let top = f64::from(place.y());
+            self.area.vadjustment().clamp_page(top, top + f64::from(place.height()));
         }
     }
 
