@@ -160,6 +160,7 @@ impl Menu {
             return;
         }
         self.button.add_css_class("open");
+        self.leave_room_for_the_bar();
         self.popover.popup();
         let checked = self.items.borrow().iter().position(|item| item.checked == Some(true));
         match checked.and_then(|place| self.buttons().into_iter().nth(place)) {
@@ -194,6 +195,7 @@ impl Menu {
         self.items.replace(items);
         if self.is_open() {
             // It has another size now, which nobody else gives it.
+            self.leave_room_for_the_bar();
             self.popover.present();
         }
         if let Some(button) = focused.and_then(|place| self.buttons().into_iter().nth(place)) {
@@ -211,6 +213,13 @@ impl Menu {
         if let Some((_, button)) = all.into_iter().find(|(item, _)| begins(item)) {
             button.grab_focus();
         }
+    }
+
+    /// A list that is too long is as wide as its entries; a scroll bar that comes by itself would lie over their ends.
+    fn leave_room_for_the_bar(&self) {
+        let (_, height, _, _) = self.list.measure(gtk4::Orientation::Vertical, -1);
+        let long = height > self.area.max_content_height();
+        self.area.set_vscrollbar_policy(if long { gtk4::PolicyType::Always } else { gtk4::PolicyType::Automatic });
     }
 
     fn scroll_to_focus(&self) {

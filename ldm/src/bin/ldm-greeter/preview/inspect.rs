@@ -183,10 +183,11 @@ fn scrolls(widget: &gtk4::Widget) -> bool {
     scroller(widget).is_some()
 }
 
-/// What scrolls the widget, as seen from itself.
+/// What scrolls the widget, and which part of it is not under a scroll bar.
 fn clip_of(widget: &gtk4::Widget) -> Option<(Rect, gtk4::Widget)> {
     let scroller = scroller(widget)?;
-    Some((scroller.compute_bounds(&scroller)?, scroller))
+    let port = scroller.downcast_ref::<gtk4::ScrolledWindow>()?.child()?;
+    Some((port.compute_bounds(&scroller)?, scroller))
 }
 
 fn inside(area: &Rect, screen: &Rect) -> bool {
