@@ -10,7 +10,8 @@ server=(openssh-server openssh-client xauth libpam-oath oathtool x11-common x11-
     openbox tint2 jgmenu xterm icewm xfce4-session xfce4-panel xfce4-settings xfwm4 xfconf)
 # The client's side: X servers, and what looks at them as a user would.
 client=(xvfb xserver-xephyr xserver-xorg-core xserver-xorg-video-dummy x11-utils x11-apps x11-xkb-utils xkb-data xdotool imagemagick
-    at-spi2-core python3-pyatspi xvkbd fonts-dejavu-core tmux)
+    at-spi2-core python3-pyatspi xvkbd fonts-dejavu-core fonts-droid-fallback
+    tmux)
 # Sound on both sides, and the user's files for local programs.
 services=(pulseaudio pulseaudio-utils pipewire pipewire-bin pipewire-pulse wireplumber alsa-utils libasound2-plugins
     sshfs fuse3 libnss-systemd xdg-utils libglib2.0-bin)

@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
         name: "LDM_SERVER",
         takes: "HOST[:PORT]…",
         default: "server",
-        about: "The servers to log in to, separated by blanks or commas; the first that answers is used.",
+        about: "The servers to log in to, separated by blanks or commas; the user may choose one, else the first that answers is used.",
         set: One(|c, v| servers(v).map(|v| c.servers = v)),
     },
     Key {

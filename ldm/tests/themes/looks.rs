@@ -11,11 +11,11 @@ const WORKERS: usize = 4;
 
 #[test]
 fn every_shipped_theme_passes_the_checker() {
-    let Some(screen) = Screen::new("1024x768") else { return };
-    for name in SHIPPED {
+    let wrong = in_parallel(&SHIPPED.map(|name| ("1024x768", name)), |screen, _, name| {
         let said = screen.run(&["--check-theme", &shipped(name)]);
-        assert!(said.good, "{name}: {}{}", said.out, said.log);
-    }
+        if said.good { String::new() } else { said.out + &said.log }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result, ensure};
 use ldm::config::keys;
-use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait};
+use ldm_tests::gui::Reader;
+use ldm_tests::xserver::Screen;
+use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait};
 
 /// The variable, and the test that proves that it changes something.
 const PROVED: &[(&str, &str)] = &[
@@ -17,12 +19,12 @@ const PROVED: &[(&str, &str)] = &[
     ("LDM_FORCE_SESSION", "login::a_forced_session_is_not_asked_for"),
     ("LDM_XSESSION", "variables::ldm_xsession_starts_the_session"),
     ("LDM_LANGUAGE", "choices::a_language_is_chosen_by_its_name_used_and_remembered"),
-    ("LDM_FORCE_LANGUAGE", "login::the_session_knows_its_client_its_name_and_its_language"),
+    ("LDM_FORCE_LANGUAGE", "choices::what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default"),
     ("LANG", "variables::lang_is_the_greeters_where_no_language_is_configured"),
     ("CLIENT_ENV", "choices::variables_for_every_session_and_none_that_the_login_decides"),
-    ("LDM_THEME", "variables::ldm_theme_is_told_to_the_greeter"),
+    ("LDM_THEME", "variables::ldm_theme_and_ldm_clock_format_are_seen_at_the_greeter"),
     ("LDM_GREETER", "foreign::agreety_logs_in_to_the_remote_session"),
-    ("LDM_CLOCK_FORMAT", "variables::ldm_clock_format_is_told_to_the_greeter"),
+    ("LDM_CLOCK_FORMAT", "variables::ldm_theme_and_ldm_clock_format_are_seen_at_the_greeter"),
     ("LDM_MENU_ITEM_n", "choices::a_menu_item_runs_as_root_on_the_display_and_ends_when_a_session_starts"),
     ("LDM_MENU_COMMAND_n", "choices::a_menu_item_runs_as_root_on_the_display_and_ends_when_a_session_starts"),
     ("LDM_SYSLOG", "variables::ldm_syslog_logs_to_dev_log"),
@@ -149,17 +151,37 @@ fn lang_is_the_greeters_where_no_language_is_configured() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn ldm_theme_is_told_to_the_greeter() -> Result<()> {
-    let mut scene = with(|seat| seat.set("LDM_THEME", "/srv/themes/school"))?;
-    assert_eq!(scene.daemon.greeter()?.env("LDM_THEME")?, "/srv/themes/school");
-    scene.finish()
+/// A pixel of the screen, away from the dialog and the bars.
+fn colour(screen: &Screen) -> Result<Vec<u8>> {
+    let crop = ["-silent", "-window", "root", "-crop", "1x1+20+300", "-depth", "8", "rgb:-"];
+    Ok(screen.command("import").args(crop).output()?.stdout)
 }
 
 #[test]
-fn ldm_clock_format_is_told_to_the_greeter() -> Result<()> {
-    let mut scene = with(|seat| seat.set("LDM_CLOCK_FORMAT", "%d.%m. %H:%M"))?;
-    assert_eq!(scene.daemon.greeter()?.seat()?.clock.as_deref(), Some("%d.%m. %H:%M"));
+fn ldm_theme_and_ldm_clock_format_are_seen_at_the_greeter() -> Result<()> {
+    let lab = Lab::new()?;
+    let sshd = Sshd::new(&lab)?;
+    let user = User::new(&lab)?;
+    let x = XServer::new(&lab)?;
+    let theme = tempfile::Builder::new().prefix("ldm-lab-theme").tempdir()?;
+    fs::set_permissions(theme.path(), fs::Permissions::from_mode(0o755))?;
+    fs::write(theme.path().join("theme.ini"), "background =\n")?;
+    fs::write(theme.path().join("style.css"), "@define-color backdrop #12ab34;\n")?;
+    let greeter_user = User::create(&lab, Kind::System, "")?;
+    let reader = Reader::new(&lab, &greeter_user)?;
+    let daemon = Daemon::builder(&lab)
+        .on(x.screen())
+        .server(&sshd, sshd.port())?
+        .set("LDM_GREETER", &reader.greeter())
+        .set("LDM_THEME", &theme.path().to_string_lossy())
+        .set("LDM_CLOCK_FORMAT", "the century: %C")
+        .greeter_user(greeter_user)
+        .start()?;
+    let scene = Scene { daemon, x, user, sshd, lab };
+    reader.wait_for_text("the century: 20", wait::STEP)?;
+    let screen = scene.x.screen();
+    let green = || colour(&screen).ok().filter(|colour| *colour == [0x12, 0xab, 0x34]).map(drop);
+    wait::until("the theme's colour on the screen", wait::STEP, green)?;
     scene.finish()
 }
 

@@ -130,10 +130,16 @@ impl Bar {
         if width == 0 {
             return;
         }
+        let fits = || self.tools.measure(gtk4::Orientation::Horizontal, -1).1 <= width;
         self.set_wide(true);
-        let (_, natural, _, _) = self.tools.measure(gtk4::Orientation::Horizontal, -1);
-        if natural > width {
-            self.set_wide(false);
+        if fits() {
+            return;
+        }
+        self.set_wide(false);
+        // Two letters, which whoever types a password needs to see.
+        self.layout.set_wide(true);
+        if !fits() {
+            self.layout.set_wide(false);
         }
     }
 

@@ -71,37 +71,42 @@ impl Layout {
 
 /// The keyboard of the display.
 pub(crate) struct Keyboard {
-    server: Rc<XServer>,
+    /// Has XKB; `None`: the keyboard is made up.
+    server: Option<Rc<XServer>>,
     layouts: RefCell<Vec<Layout>>,
     group: Cell<u8>,
     changed: RefCell<Option<Rc<dyn Fn()>>>,
 }
 
 impl Keyboard {
-    /// The keyboard of this display.
+    /// The keyboard of this display, which has XKB.
     pub(crate) fn new(server: &Rc<XServer>) -> Rc<Self> {
-        let this = Rc::new(Self {
-            server: Rc::clone(server),
-            layouts: RefCell::new(Vec::new()),
-            group: Cell::new(0),
-            changed: RefCell::new(None),
+        let this = Self::of(Some(Rc::clone(server)), Vec::new());
+        this.select();
+        this.read();
+        let weak = Rc::downgrade(&this);
+        let rules = server.atom(RULES);
+        server.listen(move |event| {
+            let Some(this) = weak.upgrade() else { return };
+            match event {
+                Event::XkbStateNotify(event) => this.show(u8::from(event.group)),
+                Event::PropertyNotify(event) if Some(event.atom) == rules => this.reread(),
+                Event::XkbNewKeyboardNotify(_) => this.reread(),
+                _ => {}
+            }
         });
-        if server.has_xkb {
-            this.select();
-            this.read();
-            let weak = Rc::downgrade(&this);
-            let rules = server.atom(RULES);
-            server.listen(move |event| {
-                let Some(this) = weak.upgrade() else { return };
-                match event {
-                    Event::XkbStateNotify(event) => this.show(u8::from(event.group)),
-                    Event::PropertyNotify(event) if Some(event.atom) == rules => this.reread(),
-                    Event::XkbNewKeyboardNotify(_) => this.reread(),
-                    _ => {}
-                }
-            });
-        }
         this
+    }
+
+    /// One with these layouts, for previews.
+    pub(crate) fn made_up(codes: &[&str]) -> Rc<Self> {
+        let layout = |code: &&str| Layout { code: (*code).to_owned(), ..Layout::default() };
+        Self::of(None, codes.iter().map(layout).collect())
+    }
+
+    fn of(server: Option<Rc<XServer>>, layouts: Vec<Layout>) -> Rc<Self> {
+        let (layouts, group, changed) = (RefCell::new(layouts), Cell::new(0), RefCell::new(None));
+        Rc::new(Self { server, layouts, group, changed })
     }
 
     /// What can be chosen from, in the order of the groups.
@@ -137,13 +142,14 @@ impl Keyboard {
 
     /// Uses this group; the X server says when it does.
     pub(crate) fn lock(&self, group: u8) {
-        if self.server.has_xkb && usize::from(group) < self.layouts.borrow().len() {
-            let none = ModMask::from(0_u16);
-            let group = Group::from(group);
-            let device = u16::from(ID::USE_CORE_KBD);
-            let _ = self.server.x.xkb_latch_lock_state(device, none, none, true, group, none, false, 0);
-            self.server.settle();
+        if usize::from(group) >= self.layouts.borrow().len() {
+            return;
         }
+        let Some(server) = &self.server else { return self.show(group) };
+        let none = ModMask::from(0_u16);
+        let device = u16::from(ID::USE_CORE_KBD);
+        let _ = server.x.xkb_latch_lock_state(device, none, none, true, Group::from(group), none, false, 0);
+        server.settle();
     }
 
     /// Uses the group after the one in use.
@@ -154,16 +160,14 @@ impl Keyboard {
 
     /// Shift and the like stay until the next key; a key counts only when it is held. Both stay when the greeter has gone.
     pub(crate) fn help(&self, sticky: bool, slow: bool) {
-        if !self.server.has_xkb {
-            return;
-        }
+        let Some(server) = &self.server else { return };
         let both = BoolCtrl::STICKY_KEYS | BoolCtrl::SLOW_KEYS;
         let none = BoolCtrl::from(0_u32);
         let wanted = if sticky { BoolCtrl::STICKY_KEYS } else { none } | if slow { BoolCtrl::SLOW_KEYS } else { none };
         let (mods, vmods) = (ModMask::from(0_u16), xkb::VMod::from(0_u16));
         let options = xkb::AXOption::from(0_u16);
         // Only what is said to change is read by the server: the switches, and none of the times.
-        let _ = self.server.x.xkb_set_controls(
+        let _ = server.x.xkb_set_controls(
             u16::from(ID::USE_CORE_KBD),
             mods,
             mods,
@@ -195,10 +199,11 @@ impl Keyboard {
             options,
             &[0; 32],
         );
-        self.server.settle();
+        server.settle();
     }
 
     fn select(&self) {
+        let Some(server) = &self.server else { return };
         let parts = StatePart::GROUP_STATE;
         let details = xkb::SelectEventsAux::new()
             .state_notify(xkb::SelectEventsAuxStateNotify { affect_state: parts, state_details: parts })
@@ -208,15 +213,15 @@ impl Keyboard {
             });
         let (no_events, no_parts) = (EventType::from(0_u16), MapPart::from(0_u16));
         let device = u16::from(ID::USE_CORE_KBD);
-        let _ = self.server.x.xkb_select_events(device, no_events, no_events, no_parts, no_parts, &details);
-        self.server.settle();
+        let _ = server.x.xkb_select_events(device, no_events, no_events, no_parts, no_parts, &details);
+        server.settle();
     }
 
     fn read(&self) {
-        let named = self.server.root_text(RULES).map(|value| parse_rules(&value)).unwrap_or_default();
-        let layouts = if named.is_empty() { self.groups() } else { named };
-        let group =
-            self.server.x.xkb_get_state(u16::from(ID::USE_CORE_KBD)).ok().and_then(|cookie| cookie.reply().ok());
+        let Some(server) = &self.server else { return };
+        let named = server.root_text(RULES).map(|value| parse_rules(&value)).unwrap_or_default();
+        let layouts = if named.is_empty() { groups(server) } else { named };
+        let group = server.x.xkb_get_state(u16::from(ID::USE_CORE_KBD)).ok().and_then(|cookie| cookie.reply().ok());
         self.layouts.replace(layouts);
         self.group.set(group.map_or(0, |state| u8::from(state.group)));
     }
@@ -224,7 +229,9 @@ impl Keyboard {
     fn reread(&self) {
         let before = (self.layouts(), self.group());
         self.read();
-        self.server.settle();
+        if let Some(server) = &self.server {
+            server.settle();
+        }
         if before != (self.layouts(), self.group()) {
             self.tell();
         }
@@ -242,20 +249,20 @@ impl Keyboard {
             changed();
         }
     }
+}
 
-    /// The groups by their own names, where nobody has left the layouts' codes.
-    fn groups(&self) -> Vec<Layout> {
-        let x = &self.server.x;
-        let names = x.xkb_get_names(u16::from(ID::USE_CORE_KBD), NameDetail::GROUP_NAMES);
-        let names = names.ok().and_then(|cookie| cookie.reply().ok());
-        let atoms = names.and_then(|names| names.value_list.groups).unwrap_or_default();
-        let name = |atom| {
-            let name = x.get_atom_name(atom).ok()?.reply().ok()?.name;
-            Some(ldm_protocol::text::sanitise_line(&String::from_utf8_lossy(&name), NAME))
-        };
-        let layout = |atom| Layout { group: name(atom).unwrap_or_default(), ..Layout::default() };
-        atoms.into_iter().take(GROUPS).map(layout).collect()
-    }
+/// The groups by their own names, where nobody has left the layouts' codes.
+fn groups(server: &XServer) -> Vec<Layout> {
+    let x = &server.x;
+    let names = x.xkb_get_names(u16::from(ID::USE_CORE_KBD), NameDetail::GROUP_NAMES);
+    let names = names.ok().and_then(|cookie| cookie.reply().ok());
+    let atoms = names.and_then(|names| names.value_list.groups).unwrap_or_default();
+    let name = |atom| {
+        let name = x.get_atom_name(atom).ok()?.reply().ok()?.name;
+        Some(ldm_protocol::text::sanitise_line(&String::from_utf8_lossy(&name), NAME))
+    };
+    let layout = |atom| Layout { group: name(atom).unwrap_or_default(), ..Layout::default() };
+    atoms.into_iter().take(GROUPS).map(layout).collect()
 }
 
 /// The layouts in a value of [`RULES`].

@@ -37,9 +37,9 @@ impl Screens {
         Self::of(server, keyboard)
     }
 
-    /// For previews: nothing of the display is touched.
-    pub(crate) fn untouched() -> Rc<Self> {
-        Self::of(None, None)
+    /// For previews: nothing of the display is touched, and the keyboard has these layouts.
+    pub(crate) fn untouched(layouts: &[&str]) -> Rc<Self> {
+        Self::of(None, Some(Keyboard::made_up(layouts)))
     }
 
     fn of(server: Option<Rc<XServer>>, keyboard: Option<Rc<Keyboard>>) -> Rc<Self> {

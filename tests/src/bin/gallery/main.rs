@@ -200,6 +200,8 @@ fn shoot(greeter: &Path, checkout: &Path, out: &Path, screen: &Screen, job: Job)
         .env("DISPLAY", &screen.display)
         .env("LDM_LOCALEDIR", out.join("locale"))
         .env("LC_ALL", "C.UTF-8")
+        // A size is one in pixels, and no monitor that has many of them to the centimetre.
+        .env("GDK_SCALE", "1")
         .env_remove("LDM_THEME")
         .stdin(Stdio::null())
         .output()

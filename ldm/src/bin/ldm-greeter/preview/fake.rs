@@ -22,6 +22,9 @@ pub(crate) struct Fake {
     pub(crate) facts: Facts,
 }
 
+/// The layouts of the made-up keyboard.
+pub(crate) const LAYOUTS: [&str; 2] = ["us", "de"];
+
 /// The name that users of a preview have.
 pub(crate) const USER: &str = "alex.example";
 

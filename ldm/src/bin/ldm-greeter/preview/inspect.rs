@@ -131,7 +131,7 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
         }
     }
     for (widget, area) in widgets(window) {
-        let seen = clip_of(&widget, &screen);
+        let seen = clip_of(&widget);
         if !inside(&area, &screen) && !scrolls(&widget) && matters(&widget) {
             lines.push(format!("{} is outside of the screen", called(&widget)));
         } else if let Some((clip, layer)) = seen.filter(|_| matters(&widget)) {
@@ -149,6 +149,13 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
                 lines.push(format!("{} shows less than one line", called(&widget)));
             }
         }
+    }
+    if let Some(focus) = gtk4::prelude::GtkWindowExt::focus(window)
+        && let Some((clip, scroller)) = clip_of(&focus)
+        && let Some(place) = focus.compute_bounds(&scroller)
+        && (place.y() + SLACK < clip.y() || place.y() + place.height() > clip.y() + clip.height() + SLACK)
+    {
+        lines.push(format!("{} has the keyboard and is scrolled out of sight", called(&focus)));
     }
     lines.dedup();
     lines
@@ -176,10 +183,11 @@ fn scrolls(widget: &gtk4::Widget) -> bool {
     scroller(widget).is_some()
 }
 
-/// What scrolls the widget, as seen from itself.
-fn clip_of(widget: &gtk4::Widget, _screen: &Rect) -> Option<(Rect, gtk4::Widget)> {
+/// What scrolls the widget, and which part of it is not under a scroll bar.
+fn clip_of(widget: &gtk4::Widget) -> Option<(Rect, gtk4::Widget)> {
     let scroller = scroller(widget)?;
-    Some((scroller.compute_bounds(&scroller)?, scroller))
+    let port = scroller.downcast_ref::<gtk4::ScrolledWindow>()?.child()?;
+    Some((port.compute_bounds(&scroller)?, scroller))
 }
 
 fn inside(area: &Rect, screen: &Rect) -> bool {

@@ -283,7 +283,7 @@ impl Stage {
                 inner.step(event);
             }
         };
-        let window = Window::new(look, &Screens::untouched(), false, "", Rc::new(send))?;
+        let window = Window::new(look, &Screens::untouched(&fake::LAYOUTS), false, "", Rc::new(send))?;
         let window = inner.window.get_or_init(|| window);
         inner.step(Event::Opened);
         window.present(look);
