@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod drawing;
 pub mod greeter;
+pub mod lightdm;
 pub mod local;
 pub mod login;
 pub mod mapped;
