@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::i18n::gettext;
 use gtk4::glib::{self, clone};
+use gtk4::prelude::WidgetExt;
 
 use crate::window::set;
 
@@ -51,17 +52,41 @@ impl Clock {
         self.go_on(self.runs.get());
     }
 
-    fn go_on(self: &Rc<Self>, run: u32) {
-        let Ok(now) = glib::DateTime::now_local() else { return };
-        let format = match &*self.format.borrow() {
-            Some(format) => format.clone(),
-            None if self.short.get() => "%H:%M".to_owned(),
-            // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
-            None => gettext("%A, %-e %B %Y, %H:%M"),
-        };
-        if let Some(text) = written(&now, &format) {
+    /// Looks again whether all of it fits, as soon as it is known how much room there is.
+    pub(crate) fn fit_soon(self: &Rc<Self>) {
+        glib::idle_add_local_once(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move || {
+                if let Ok(now) = glib::DateTime::now_local() {
+                    this.show(&now);
+                }
+            }
+        ));
+    }
+
+    /// Shows this time; in the format that it says. Where there is no room for the date, the time of day is what matters.
+    fn show(&self, now: &glib::DateTime) -> String {
+        let own = self.format.borrow().clone();
+        // Translators: date and time as in g_date_time_format(); put the parts in the order of your language.
+        let mut format = own.clone().unwrap_or_else(|| gettext("%A, %-e %B %Y, %H:%M"));
+        let mut text = written(now, &format);
+        let room = self.label.width();
+        let wide = |text: &String| self.label.create_pango_layout(Some(text)).pixel_size().0;
+        let narrow = room > 0 && text.as_ref().is_some_and(|text| wide(text) > room);
+        if own.is_none() && (self.short.get() || narrow) {
+            "%H:%M".clone_into(&mut format);
+            text = written(now, &format);
+        }
+        if let Some(text) = text {
             set(&self.label, &text);
         }
+        format
+    }
+
+    fn go_on(self: &Rc<Self>, run: u32) {
+        let Ok(now) = glib::DateTime::now_local() else { return };
+        let format = self.show(&now);
         let left = if shows_seconds(&format) { 1 } else { 60 - now.second().clamp(0, 59) };
         glib::timeout_add_local_once(
             Duration::from_secs(u64::try_from(left).unwrap_or(1)),

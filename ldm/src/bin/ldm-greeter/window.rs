@@ -176,7 +176,6 @@ impl Window {
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
-                this.clock.set_short(room.tiny);
                 this.help.set_room(room);
                 this.bar.set_room(room.width, room.height);
                 this.show_status();
@@ -305,6 +304,7 @@ impl Window {
         self.said.show(model.notice(), model.messages());
         self.field.describe(&self.said.notice());
         self.said.fit_soon();
+        self.clock.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
         self.timers.show(model, &self.bar);
