@@ -119,7 +119,7 @@ fn peers(lab: &Lab) -> Result<[Peer; 4]> {
         },
         Peer {
             name: "ReGreet",
-            program: find("regreet", "there is no regreet; neither Debian 12 nor crates.io has it"),
+            program: find("regreet", "there is no regreet; it is neither in Debian 12 nor a published crate"),
             env: light().chain([greetd]).collect(),
         },
     ])

@@ -14,7 +14,8 @@ mod looks;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -98,21 +99,17 @@ fn finish(mut command: Command) -> Said {
     // Both to their ends, each by a thread of its own: neither pipe fills up.
     let mut stdout = child.stdout.take().unwrap();
     let mut stderr = child.stderr.take().unwrap();
-    let out = std::thread::spawn(move || text(&mut stdout));
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(text(&mut stdout)));
     let log = std::thread::spawn(move || text(&mut stderr));
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if Instant::now() > end {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the greeter does not end: {command:?}");
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    // Its output ends when it does.
+    let Ok(out) = ended.recv_timeout(PATIENCE) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("the greeter does not end: {command:?}");
     };
-    Said { good: status.success(), out: out.join().unwrap(), log: log.join().unwrap() }
+    let status = child.wait().unwrap();
+    Said { good: status.success(), out, log: log.join().unwrap() }
 }
 
 fn text(from: &mut impl Read) -> String {
