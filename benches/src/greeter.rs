@@ -161,6 +161,7 @@ fn look(watch: &mut Watch, from: Duration, running: &Program, idle: bool) -> Res
 }
 
 fn watch_idle(pid: i32) -> Result<(f64, f64)> {
+    // Here, too, the time is the measure: the cursor stops blinking by itself and tells nobody, and then nothing may happen.
     std::thread::sleep(STILL);
     let before = memory::scheduled(pid)?;
     std::thread::sleep(IDLE);

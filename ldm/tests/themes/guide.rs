@@ -38,21 +38,10 @@ fn every_key_layout_and_colour_is_in_the_guide() {
     for colour in colours.map(|rest| rest.split(' ').next().unwrap()) {
         assert!(words.contains(format!("@{colour}").as_str()), "@{colour}");
     }
-    let keys = [
-        "name",
-        "description",
-        "author",
-        "licence",
-        "base",
-        "scheme",
-        "layout",
-        "bar",
-        "background",
-        "background-16x9",
-        "background-4x3",
-        "background-portrait",
-        "logo",
-    ];
+    let manifest = std::fs::read_to_string(checkout().join("ldm/src/bin/ldm-greeter/theme/manifest.rs")).unwrap();
+    let list = manifest.split("KEYS: [&str; ").nth(1).and_then(|rest| rest.split("];").next()).unwrap();
+    let keys: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert!(keys.contains(&"name") && keys.contains(&"logo"), "the manifest's keys are not where they were: {keys:?}");
     let values = ["center", "left", "right", "top", "bottom", "light", "dark", "none", "default"];
     for word in keys.iter().chain(&values) {
         assert!(words.contains(word), "{word}");
