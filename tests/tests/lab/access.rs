@@ -158,6 +158,9 @@ fn a_blind_user_logs_in() -> Result<()> {
     assistant.press("Session")?;
     assistant.wait_for("the menu of sessions", wait::STEP, |widget| widget.name == "Choose after the login")?;
     check_controls(&assistant, "in a menu")?;
+    assistant.wait_for("what an entry is about", wait::STEP, |widget| {
+        widget.name == "As last time" && widget.description == "Start it at once after the login"
+    })?;
     assistant.press("As last time")?;
     assistant.wait_for_question("User name")?;
     assistant.write("User name", &scene.user.name)?;

@@ -7,7 +7,7 @@ use gtk4::prelude::*;
 
 use crate::i18n::gettext;
 use crate::model::Choice;
-use crate::window::fill;
+use crate::window::describe;
 
 const ROW: &str = include_str!("row.ui");
 
@@ -122,12 +122,11 @@ fn initial(row: &gtk4::ListBoxRow) -> Option<char> {
     label.text().chars().next().and_then(|c| c.to_lowercase().next())
 }
 
-/// Each row from its own copy of `row.ui`: there its labels become its accessible name and description.
+/// Each row from its own copy of `row.ui`: there a label becomes its accessible name.
 fn row(name: &str, comment: &str) -> Option<gtk4::ListBoxRow> {
     let ui = gtk4::Builder::from_string(ROW);
-    for (label, text) in [("name", name), ("comment", comment)] {
-        let label: gtk4::Label = ui.object(label)?;
-        fill(&label, text);
-    }
-    ui.object("row")
+    let row: gtk4::ListBoxRow = ui.object("row")?;
+    let (title, about): (gtk4::Label, gtk4::Label) = (ui.object("name")?, ui.object("comment")?);
+    describe(&row, (&title, name), (&about, comment));
+    Some(row)
 }

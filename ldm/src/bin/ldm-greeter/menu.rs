@@ -11,7 +11,7 @@ use gtk4::prelude::*;
 
 use crate::chooser::keep_in_view;
 use crate::icons::Icon;
-use crate::window::{Missing, fill, get, set};
+use crate::window::{Missing, describe, get, set};
 
 const ITEM: &str = include_str!("item.ui");
 
@@ -241,9 +241,9 @@ fn row(item: &Item) -> Option<gtk4::Button> {
         Some(false) => "free",
         Some(true) => "checked",
     };
-    for (part, text) in [("name", &item.name), ("comment", &item.detail)] {
-        let label: gtk4::Label = ui.object(format!("{kind}-{part}"))?;
-        fill(&label, text);
-    }
-    ui.object(kind)
+    let entry: gtk4::Button = ui.object(kind)?;
+    let name: gtk4::Label = ui.object(format!("{kind}-name"))?;
+    let comment: gtk4::Label = ui.object(format!("{kind}-comment"))?;
+    describe(&entry, (&name, &item.name), (&comment, &item.detail));
+    Some(entry)
 }

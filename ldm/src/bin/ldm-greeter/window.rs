@@ -513,11 +513,14 @@ pub(crate) fn get<T: IsA<glib::Object>>(ui: &gtk4::Builder, name: &str) -> Resul
     ui.object(name).ok_or_else(|| Missing(name.to_owned()))
 }
 
-/// Sets the text of a label that describes something; without one it is not seen.
-pub(crate) fn fill(label: &gtk4::Label, text: &str) {
-    // GTK 4.8 would tell assistive programs the name of the label's class.
-    label.set_text(if text.is_empty() { " " } else { text });
-    label.set_visible(!text.is_empty());
+/// Puts an entry of a list together: `name` and `comment` are its labels.
+pub(crate) fn describe(entry: &impl IsA<gtk4::Widget>, name: (&gtk4::Label, &str), comment: (&gtk4::Label, &str)) {
+    for (label, text) in [name, comment] {
+        label.set_text(text);
+        label.set_visible(!text.is_empty());
+    }
+    // GTK 4.8 tells assistive programs nothing of what describes a widget but its tooltip.
+    entry.set_tooltip_text(Some(comment.1).filter(|text| !text.is_empty()));
 }
 
 /// Sets the text if it is another one, and says whether it was.
