@@ -38,6 +38,24 @@ pub fn become_again(name: &str) -> io::Error {
     std::process::Command::new(THIS_PROGRAM).arg0(name).args(std::env::args_os().skip(1)).exec()
 }
 
+/// Sets environment variables of this process, or removes them. Only a process with one thread may: call it at the start.
+pub fn set_environment<'a>(changes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> io::Result<()> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("the environment cannot be changed when there are threads"));
+    }
+    for (key, value) in changes {
+        // SAFETY: there is no other thread that could read or write the environment, and this one does nothing else meanwhile.
+        #[allow(unsafe_code)]
+        unsafe {
+            match value {
+                Some(value) => std::env::set_var(key, value),
+                None => std::env::remove_var(key),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether this process may change users, start an X server on a VT and so on.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
