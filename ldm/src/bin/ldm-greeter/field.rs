@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::i18n::gettext;
 use crate::icons::Icon;
 use crate::menu;
-use crate::window::{Missing, get, set};
+use crate::window::{Missing, describe_unseen, get, set};
 
 /// These widgets.
 pub(crate) struct Field {
@@ -112,14 +112,11 @@ impl Field {
         self.refresh_locks();
     }
 
-    /// What a screen reader says of the entry besides its name. GTK makes a description of a tooltip, and before 4.10 of nothing
-    /// else that can change.
+    /// What a screen reader says of the entry besides its name.
     pub(crate) fn describe(&self, text: &str) {
         let text = Some(text).filter(|text| !text.is_empty());
         for entry in [self.entry.upcast_ref::<gtk4::Widget>(), self.secret.upcast_ref()] {
-            if entry.tooltip_text().as_deref() != text {
-                entry.set_tooltip_text(text);
-            }
+            describe_unseen(entry, text);
         }
     }
 

@@ -519,8 +519,16 @@ pub(crate) fn describe(entry: &impl IsA<gtk4::Widget>, name: (&gtk4::Label, &str
         label.set_text(text);
         label.set_visible(!text.is_empty());
     }
-    // GTK 4.8 tells assistive programs nothing of what describes a widget but its tooltip.
-    entry.set_tooltip_text(Some(comment.1).filter(|text| !text.is_empty()));
+    describe_unseen(entry, Some(comment.1).filter(|text| !text.is_empty()));
+}
+
+/// What assistive programs say of a widget besides its name. GTK makes a description of a tooltip, and before 4.10 of nothing
+/// else; that tooltip is not shown, as its text is on the screen already.
+pub(crate) fn describe_unseen(widget: &impl IsA<gtk4::Widget>, text: Option<&str>) {
+    if widget.tooltip_text().as_deref() != text {
+        widget.set_tooltip_text(text);
+        widget.set_has_tooltip(false);
+    }
 }
 
 /// Sets the text if it is another one, and says whether it was.

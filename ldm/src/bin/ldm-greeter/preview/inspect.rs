@@ -51,8 +51,8 @@ pub(crate) fn widgets(window: &gtk4::Window) -> Vec<(gtk4::Widget, Rect)> {
             let mut child = widget.first_child();
             while let Some(one) = child {
                 child = one.next_sibling();
-                // A popover is a layer of its own.
-                if one.is_mapped() && !one.is::<gtk4::Popover>() {
+                // A popover is a layer of its own; a tooltip, which the pointer may happen to call, is no part of the picture.
+                if one.is_mapped() && !one.is::<gtk4::Native>() {
                     waiting.push(one);
                 }
             }
