@@ -4,6 +4,8 @@
 #![cfg(feature = "greeter")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "themes/fonts.rs"]
+mod fonts;
 #[path = "themes/guide.rs"]
 mod guide;
 #[path = "themes/hostile.rs"]

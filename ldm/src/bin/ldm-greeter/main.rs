@@ -15,6 +15,7 @@ mod clock;
 mod density;
 mod failure;
 mod field;
+mod fonts;
 mod help;
 mod i18n;
 mod icons;

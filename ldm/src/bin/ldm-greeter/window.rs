@@ -25,7 +25,7 @@ use crate::said::Said;
 use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, i18n, keys, pam_words, question, theme};
+use crate::{choices, fonts, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -193,6 +193,12 @@ impl Window {
             resize,
         );
         self.root.present();
+        // What is seen is drawn first.
+        glib::idle_add_local_once(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move || fonts::check_spoken(&this.title)
+        ));
     }
 
     fn connect(self: &Rc<Self>) {
