@@ -38,6 +38,26 @@ fn every_scenario_of_the_default_theme_fits_in_every_language() {
     assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn the_help_page_is_seen_at_once_on_a_big_monitor_in_every_language() {
+    let dir = TempDir::new().unwrap();
+    let Some(languages) = catalogues(dir.path()) else { return };
+    let all: Vec<_> = ["1920x1080", "1280x1024"]
+        .into_iter()
+        .flat_map(|size| languages.iter().map(move |language| (size, language.as_str())))
+        .collect();
+    let theme = shipped("default");
+    let wrong = in_parallel(&all, |screen, size, language| {
+        let args = ["--preview", &theme, "--scenario", "help", "--check", "--size", size, "--language", language];
+        let mut command = screen.command(&args);
+        command.env("LDM_LOCALEDIR", dir.path());
+        let said = finish(command);
+        assert!(said.good || !said.out.is_empty(), "{size} {language}: {}", said.log);
+        said.out
+    });
+    assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// Looks at each size with each second word, several at a time: greeters mostly wait for the next frame. What they complain of.
 fn in_parallel<'a>(all: &[(&'a str, &'a str)], look: impl Fn(&Screen, &str, &str) -> String + Sync) -> Vec<String> {
     let next = AtomicUsize::new(0);

@@ -64,6 +64,18 @@ impl Help {
         });
         let test = Rc::clone(send);
         this.sound_test.connect_clicked(move |_| test(Event::SoundTest));
+        this.area.vadjustment().connect_changed(clone!(
+            #[weak]
+            this,
+            move |_| {
+                // Not now: it is being given its place.
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || this.fit()
+                ));
+            }
+        ));
         let close = Rc::clone(send);
         this.close.connect_clicked(move |_| close(Event::Back));
         Ok(this)
@@ -102,6 +114,17 @@ impl Help {
     /// Turns this many pages.
     pub(crate) fn scroll(&self, pages: f64) {
         said::turn(&self.area, pages);
+    }
+
+    /// What is scrolled asks for the height that it has without a broken line. So it is made to ask for what it needs at the
+    /// width it got; where that is more than there is, it scrolls.
+    fn fit(&self) {
+        let width = self.area.width();
+        if width > 0 {
+            self.columns.set_height_request(-1);
+            let (_, height, _, _) = self.columns.measure(gtk4::Orientation::Vertical, width);
+            self.columns.set_height_request(height);
+        }
     }
 
     /// Fills it with what is known now.

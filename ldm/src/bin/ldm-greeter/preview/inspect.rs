@@ -145,8 +145,12 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
         if let Some(scrolled) = widget.downcast_ref::<gtk4::ScrolledWindow>() {
             let adjustment = scrolled.vadjustment();
             let line = f64::from(line_height(&widget));
-            if adjustment.upper() > adjustment.page_size() + 1.0 && adjustment.page_size() < line {
+            let more = adjustment.upper() > adjustment.page_size() + 1.0;
+            if more && adjustment.page_size() < line {
                 lines.push(format!("{} shows less than one line", called(&widget)));
+            }
+            if more && !long && on_a_big_monitor(&widget) {
+                lines.push(format!("{} scrolls where there is room for all of it", called(&widget)));
             }
         }
     }
@@ -159,6 +163,10 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
     }
     lines.dedup();
     lines
+}
+
+fn on_a_big_monitor(widget: &gtk4::Widget) -> bool {
+    std::iter::successors(Some(widget.clone()), WidgetExt::parent).any(|around| around.has_css_class("large"))
 }
 
 fn short(length: i32) -> f32 {
