@@ -4,6 +4,8 @@
 #![cfg(feature = "greeter")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "themes/fonts.rs"]
+mod fonts;
 #[path = "themes/guide.rs"]
 mod guide;
 #[path = "themes/hostile.rs"]
@@ -57,7 +59,7 @@ impl Screen {
     /// `None` where there is no Xvfb.
     fn new(size: &str) -> Option<Self> {
         let started = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &format!("{size}x24"), "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", &format!("{size}x24"), "-noreset", "-nolisten", "tcp"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();

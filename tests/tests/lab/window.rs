@@ -48,6 +48,8 @@ fn log_in_with_the_keyboard_alone_after_a_typing_error() -> Result<()> {
     reader.wait_for_question("Password:", wait::STEP)?;
     screen.type_text("mistyped\n")?;
     reader.wait_for_text(FailureKind::Denied.message(), wait::STEP)?;
+    // Every failure has the word by which the guide knows it.
+    reader.wait_for_text("Code for the administrator: denied", wait::STEP)?;
     let question = reader.wait_for("a question", wait::STEP, |w| w.focused && w.role.contains("text"))?;
     if !question.name.contains("Password") {
         // The name is still there.

@@ -51,13 +51,15 @@ impl Bar {
             Menu::new(ui, name, icon, || {}, move || closed())
         };
         let (asks, asked) = (Rc::clone(send), Rc::clone(closed));
+        let (look, looked) = (Rc::clone(send), Rc::clone(closed));
         let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
             tools: get(ui, "tools")?,
             spoken: get(ui, "tools-spoken")?,
             server,
             session: menu("session", Icon::Session)?,
-            language: menu("language", Icon::Language)?,
+            // Asks for the list anew: now it matters what of it can be drawn.
+            language: Menu::new(ui, "language", Icon::Language, move || look(Event::Touched), move || looked())?,
             layout: menu("layout", Icon::Layout)?,
             access: menu("access", Icon::Access)?,
             admin: menu("admin", Icon::Admin)?,

@@ -8,7 +8,7 @@ use crate::bar::Bar;
 use crate::i18n::gettext;
 use crate::menu::Item;
 use crate::model::{Event, Model, State};
-use crate::{i18n, languages, question};
+use crate::{fonts, i18n, languages, question};
 
 /// Fills the menus that the model knows of. Layouts and accessibility are others' to fill.
 pub(crate) fn show(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
@@ -117,6 +117,16 @@ fn languages_of(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
     bar.language.set_label(&gettext("Language"), &in_use);
     let mut named: Vec<(String, String)> =
         codes.iter().map(|code| (languages::name(code, &codes), code.clone())).collect();
+    // The session may well have the fonts: its languages keep a name.
+    if bar.language.asked_for() && after {
+        for (name, code) in &mut named {
+            if !fonts::draw(bar.language.button(), name) {
+                name.clone_from(code);
+            }
+        }
+    } else if bar.language.asked_for() {
+        fonts::keep_drawn(bar.language.button(), &mut named);
+    }
     named.sort();
     let items = named
         .iter()

@@ -13,11 +13,6 @@ pub(crate) fn code(kind: FailureKind) -> String {
     }
 }
 
-/// Whether the code is shown with the sentence. Whoever only mistyped needs no administrator; the help page has the code still.
-pub(crate) fn is_for_the_administrator(kind: FailureKind) -> bool {
-    !matches!(kind, FailureKind::Denied | FailureKind::BadUsername)
-}
-
 /// The heading over the sentence.
 pub(crate) fn heading(kind: FailureKind) -> String {
     use FailureKind as F;

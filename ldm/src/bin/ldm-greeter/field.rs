@@ -142,13 +142,13 @@ impl Field {
         }
     }
 
-    /// Gives it the keyboard. What stands in it is selected only if the user is to replace it.
+    /// Gives it the keyboard. What is seen in it is selected only if the user is to replace it; what is hidden the user goes on
+    /// with, always.
     pub(crate) fn grab_focus(&self, select: bool) {
         if self.is_secret() {
-            match self.text().filter(|_| !select) {
-                Some(text) => text.grab_focus_without_selecting(),
-                None => self.secret.grab_focus(),
-            };
+            if let Some(text) = self.text() {
+                text.grab_focus_without_selecting();
+            }
         } else if select {
             self.entry.grab_focus();
         } else {
@@ -182,6 +182,22 @@ impl Field {
         self.entry.set_position(-1);
         self.filling.set(false);
         self.peek.set_active(false);
+    }
+
+    /// Puts into the hidden entry what was typed before it was there.
+    pub(crate) fn put(&self, answer: &str) {
+        self.secret.set_text(answer);
+        self.secret.set_position(-1);
+    }
+
+    /// Empties the entry that is in use, and says whether there was anything in it.
+    pub(crate) fn clear(&self) -> bool {
+        let entry: &gtk4::Editable = if self.is_secret() { self.secret.upcast_ref() } else { self.entry.upcast_ref() };
+        let any = entry.is_visible() && entry.is_sensitive() && !entry.chars(0, 1).is_empty();
+        if any {
+            self.fill("");
+        }
+        any
     }
 
     /// What was typed. `None`: it is too long.

@@ -4,6 +4,7 @@
 //! the other end of that socket and nothing it relays, opens no network connection and starts no program but itself.
 
 mod access;
+mod ahead;
 mod aids;
 mod announce;
 mod bar;
@@ -14,6 +15,7 @@ mod clock;
 mod density;
 mod failure;
 mod field;
+mod fonts;
 mod help;
 mod i18n;
 mod icons;

@@ -36,6 +36,10 @@ pub(crate) struct Menu {
     area: gtk4::ScrolledWindow,
     list: gtk4::Box,
     items: RefCell<Vec<Item>>,
+    /// The list shows other items still: it is made when somebody looks at it.
+    stale: Cell<bool>,
+    /// Somebody has looked at it.
+    asked_for: Cell<bool>,
     chosen: RefCell<Rc<dyn Fn(usize)>>,
     /// Whether there is anything to open.
     useful: Cell<bool>,
@@ -65,6 +69,8 @@ impl Menu {
                 .build(),
             list: gtk4::Box::builder().orientation(gtk4::Orientation::Vertical).css_classes(["list"]).build(),
             items: RefCell::new(Vec::new()),
+            stale: Cell::new(false),
+            asked_for: Cell::new(false),
             chosen: RefCell::new(Rc::new(|_| {})),
             useful: Cell::new(false),
         });
@@ -78,6 +84,7 @@ impl Menu {
             #[weak]
             this,
             move |_| {
+                this.asked_for.set(true);
                 opened();
                 this.open();
             }
@@ -144,6 +151,11 @@ impl Menu {
         self.area.set_vscrollbar_policy(if scrolled { gtk4::PolicyType::Always } else { gtk4::PolicyType::Automatic });
     }
 
+    /// Whether the list was ever opened. What is costly to know is not looked at before.
+    pub(crate) fn asked_for(&self) -> bool {
+        self.asked_for.get()
+    }
+
     /// Whether the list is open.
     pub(crate) fn is_open(&self) -> bool {
         self.popover.is_visible()
@@ -155,11 +167,14 @@ impl Menu {
     }
 
     /// Opens the list, at what is in use or at its beginning.
-    pub(crate) fn open(&self) {
+    pub(crate) fn open(self: &Rc<Self>) {
         if !self.useful.get() {
             return;
         }
         self.button.add_css_class("open");
+        if self.stale.take() {
+            self.build();
+        }
         self.fit();
         // It gives the keyboard to the first that can have it.
         self.popover.popup();
@@ -175,11 +190,26 @@ impl Menu {
         if *self.items.borrow() == items {
             return;
         }
+        self.items.replace(items);
+        if !self.is_open() {
+            self.stale.set(true);
+            return;
+        }
         let focused = self.buttons().iter().position(gtk4::prelude::WidgetExt::has_focus);
+        self.build();
+        self.fit();
+        // It has another size now, which nobody else gives it.
+        self.popover.present();
+        if let Some(button) = focused.and_then(|place| self.buttons().into_iter().nth(place)) {
+            button.grab_focus();
+        }
+    }
+
+    fn build(self: &Rc<Self>) {
         while let Some(child) = self.list.first_child() {
             self.list.remove(&child);
         }
-        for (place, item) in items.iter().enumerate() {
+        for (place, item) in self.items.borrow().iter().enumerate() {
             let Some(button) = row(item) else { continue };
             button.connect_clicked(clone!(
                 #[weak(rename_to = this)]
@@ -191,15 +221,6 @@ impl Menu {
                 }
             ));
             self.list.append(&button);
-        }
-        self.items.replace(items);
-        if self.is_open() {
-            self.fit();
-            // It has another size now, which nobody else gives it.
-            self.popover.present();
-        }
-        if let Some(button) = focused.and_then(|place| self.buttons().into_iter().nth(place)) {
-            button.grab_focus();
         }
     }
 

@@ -78,9 +78,7 @@ impl Said {
         let text = breakable(&notice.map(i18n::notice).unwrap_or_default());
         let changed = set(&self.notice, &text);
         let code = match notice {
-            Some(Notice::Failure(failure)) if failure::is_for_the_administrator(failure.kind) => {
-                failure::code(failure.kind)
-            }
+            Some(Notice::Failure(failure)) => failure::code(failure.kind),
             _ => String::new(),
         };
         self.code.set_visible(!code.is_empty());

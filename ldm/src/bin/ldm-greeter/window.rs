@@ -10,6 +10,7 @@ use crate::i18n::gettext;
 use gtk4::glib::{Propagation, clone};
 use gtk4::{glib, prelude::*};
 
+use crate::ahead::Ahead;
 use crate::aids::Aids;
 use crate::bar::Bar;
 use crate::chooser::Chooser;
@@ -24,7 +25,7 @@ use crate::said::Said;
 use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, i18n, keys, pam_words, question, theme};
+use crate::{choices, fonts, i18n, keys, pam_words, question, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -48,6 +49,7 @@ pub(crate) struct Window {
     said: Rc<Said>,
     asker: Asker,
     field: Rc<Field>,
+    ahead: Rc<Ahead>,
     chooser: Chooser,
     progress: gtk4::Box,
     status: gtk4::Label,
@@ -116,6 +118,7 @@ impl Window {
         });
         let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
         let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
+        let ahead = Ahead::new(&root);
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
@@ -130,6 +133,7 @@ impl Window {
             said: Said::new(&ui)?,
             asker: Asker::new(&ui)?,
             field: Field::new(&ui, submit, typed)?,
+            ahead,
             chooser,
             progress: get(&ui, "progress")?,
             status: get(&ui, "status")?,
@@ -189,6 +193,12 @@ impl Window {
             resize,
         );
         self.root.present();
+        // What is seen is drawn first.
+        glib::idle_add_local_once(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move || fonts::check_spoken(&this.title)
+        ));
     }
 
     fn connect(self: &Rc<Self>) {
@@ -246,6 +256,7 @@ impl Window {
         }
         match key {
             keys::Key::Back | keys::Key::Menus if self.bar.has_focus() => self.come_home(),
+            keys::Key::Back if self.drop_answer() => {}
             keys::Key::Back => (self.send)(Event::Back),
             keys::Key::Help => (self.send)(Event::Help),
             keys::Key::Menus => self.bar.enter(),
@@ -296,6 +307,35 @@ impl Window {
         }
     }
 
+    /// Escape in the middle of an answer takes the answer back and nothing else: whoever then types it anew, and does not look,
+    /// must not do so where it is seen.
+    fn drop_answer(&self) -> bool {
+        match self.shown.get() {
+            Some(Page::Login(_)) if self.in_state(&State::Waiting) => self.ahead.clear(),
+            Some(Page::Login(_)) => !self.in_state(&State::Name) && self.field.clear(),
+            _ => false,
+        }
+    }
+
+    /// Gives what was typed ahead to the hidden entry that has come. `enter`: as the user did.
+    fn answer_ahead(self: &Rc<Self>, enter: bool) {
+        let (typed, entered) = self.ahead.take();
+        self.field.put(&typed);
+        if entered && enter {
+            let step = self.serials.get();
+            // Not now: the dialog is in the middle of a step.
+            glib::idle_add_local_once(clone!(
+                #[weak(rename_to = this)]
+                self,
+                move || {
+                    if this.serials.get() == step && this.field.is_secret() {
+                        this.submit();
+                    }
+                }
+            ));
+        }
+    }
+
     /// Shows the model. What has not changed is left alone, so that typing is never disturbed.
     pub(crate) fn show(self: &Rc<Self>, model: &Model) {
         self.speak(model);
@@ -331,7 +371,7 @@ impl Window {
     }
 
     /// Puts the page in front. `next`: the login has gone on since.
-    fn open(&self, page: Page, model: &Model, next: bool) {
+    fn open(self: &Rc<Self>, page: Page, model: &Model, next: bool) {
         let state = model.state();
         let login = matches!(page, Page::Login(_));
         let busy = login && matches!(state, State::Waiting | State::Starting);
@@ -352,6 +392,12 @@ impl Window {
                 State::Name => self.field.fill(model.username()),
                 State::Sessions(_) | State::Waiting | State::Starting => {}
                 State::Prompt { .. } | State::Failed(_) => self.field.fill(""),
+            }
+            self.ahead.set_waiting(matches!(state, State::Waiting));
+            match state {
+                State::Waiting => {}
+                State::Prompt { secret: true, .. } => self.answer_ahead(login),
+                _ => drop(self.ahead.take()),
             }
         }
         let back = match (page, state) {

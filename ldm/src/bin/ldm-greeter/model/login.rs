@@ -168,6 +168,7 @@ impl Model {
             self.start(vec![command], actions);
         } else {
             self.back(actions);
+            self.state = State::Failed(Failure::new(FailureKind::SessionFailed));
             self.notice = Some(Notice::NoCommand);
         }
     }
@@ -253,18 +254,13 @@ impl Model {
         self.failed_as_guest = self.progress.guest;
         self.end_attempt();
         self.last_failure.clone_from(&failure);
-        match failure {
-            // The name is what has to be corrected, and it is there.
-            Some(failure) if denied || failure.kind == FailureKind::BadUsername => {
-                self.notice = Some(Notice::Failure(failure));
-            }
-            Some(failure) => {
-                self.notice = Some(Notice::Failure(failure.clone()));
-                self.state = State::Failed(failure);
-            }
-            None if denied => self.notice = Some(Notice::Failure(Failure::new(FailureKind::Denied))),
-            None => self.notice = Some(Notice::Foreign(text::sanitise(description, limits::PROMPT))),
-        }
+        // Never straight back to the name: what is typed meanwhile may be a password, and would be seen there.
+        self.state = State::Failed(failure.clone().unwrap_or(Failure::new(FailureKind::Denied)));
+        self.notice = Some(match failure {
+            Some(failure) => Notice::Failure(failure),
+            None if denied => Notice::Failure(Failure::new(FailureKind::Denied)),
+            None => Notice::Foreign(text::sanitise(description, limits::PROMPT)),
+        });
         if !ours {
             // A plain greetd keeps the failed login until it is told otherwise.
             self.send(Open::Cancel, Request::CancelSession, actions);

@@ -214,7 +214,8 @@ fn a_wrong_password_brings_the_same_question_again() {
             (submit("wrong"), &[ANSWER], "waiting"),
             (failure(FailureKind::Denied), &[CREATE], "waiting !Denied"),
             // Nothing was asked, so asking again by itself would never end.
-            (failure(FailureKind::Denied), &[], "name !Denied"),
+            (failure(FailureKind::Denied), &[], "failed !Denied"),
+            (Event::Retry, &[CREATE], "waiting"),
         ],
     );
 }
@@ -239,6 +240,25 @@ fn a_failure_of_the_connection_is_a_screen_of_its_own_that_leads_on() {
         ],
     );
     assert_eq!(model.username(), "alice");
+}
+
+#[test]
+fn nothing_leads_from_waiting_back_to_the_visible_name_by_itself() {
+    let refusals = [
+        foreign(ErrorType::Error, "no"),
+        foreign(ErrorType::AuthError, "no"),
+        // Where LDM is told no command, this is a plain greetd that asked nothing.
+        success(),
+    ];
+    let all = FailureKind::ALL.iter().map(|&kind| failure(kind)).chain(refusals);
+    for event in all {
+        let mut model = Model::new("alice".to_owned(), None);
+        model.update(submit("alice"));
+        model.update(event);
+        assert!(matches!(model.state(), State::Failed(_)), "{}", screen(&model));
+        model.update(Event::Back);
+        assert_eq!((model.username(), screen(&model).as_str()), ("alice", "name"));
+    }
 }
 
 #[test]
@@ -373,7 +393,7 @@ fn a_plain_greetd_is_served() {
             (
                 foreign(ErrorType::Error, "a session is already being configured"),
                 &[CANCEL],
-                "name !Foreign(\"a session is already being configured\")",
+                "failed !Foreign(\"a session is already being configured\")",
             ),
         ],
     );
@@ -384,7 +404,7 @@ fn a_plain_greetd_is_served() {
             (Event::Opened, &["ldm_hello"], "name"),
             (foreign(ErrorType::Error, "unknown variant"), &[], "name"),
             (submit("alice"), &[CREATE], "waiting"),
-            (success(), &[CANCEL], "name !NoCommand"),
+            (success(), &[CANCEL], "failed !NoCommand"),
         ],
     );
 }

@@ -83,6 +83,13 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("menu-power", "power-menu"),
     ];
     all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Open(button)])));
+    all.push(Scenario {
+        name: "menu-language-session".to_owned(),
+        fake: Fake::new().with_choices(),
+        acts: vec![name(), word(), Act::Open("language-menu")],
+        main: false,
+        long: false,
+    });
     all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
     all.push(main("large-text", switched(Access { large_text: true, ..Access::default() }), vec![name()]));
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
