@@ -212,7 +212,10 @@ impl Seat {
     pub(super) fn start_automatic(&mut self) {
         let command = [SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
         match self.chosen_session(false, &command, &[]) {
-            Some(Ok(choice)) => self.start_session(choice),
+            Some(Ok(choice)) => {
+                self.tell_of_ending();
+                self.start_session(choice);
+            }
             Some(Err(failure)) => self.login_failed(failure),
             None => {}
         }

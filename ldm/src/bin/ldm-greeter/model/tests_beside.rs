@@ -239,7 +239,7 @@ fn sessions_elsewhere_are_asked_about_first() {
     let elsewhere = || {
         answered(Response::LdmSessions(Sessions {
             forced: Some("kiosk".into()),
-            elsewhere: vec![Elsewhere { client: "tc7".into(), since: 7 }],
+            elsewhere: vec![Elsewhere { client: "tc7".into(), since: 7, ..Elsewhere::default() }],
             ..Sessions::default()
         }))
     };
@@ -269,6 +269,20 @@ fn sessions_elsewhere_are_asked_about_first() {
     let mut model = begun();
     play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
     assert_eq!(model.question(), None);
+    // Another one has begun since: what was to be started is started after the second question.
+    let start = "start [\"ldm-session\", \"kiosk\"] []";
+    let mut model = begun();
+    play(
+        &mut model,
+        [
+            (Event::Confirmed, &["LdmEndOthers"], "waiting"),
+            (success(), &[start], "starting"),
+            (failure(FailureKind::LoggedInElsewhere), &[SESSIONS], "waiting"),
+            (elsewhere(), &[], "waiting"),
+        ],
+    );
+    assert!(matches!(model.question(), Some(Question::Elsewhere(_))));
+    play(&mut model, [(Event::Confirmed, &["LdmEndOthers"], "waiting"), (success(), &[start], "starting")]);
 }
 
 #[test]
