@@ -395,6 +395,7 @@ impl Seat {
 
     fn authenticated(&mut self, mut login: Login) {
         let checks = self.policy.checks_users();
+        login.ahead = false;
         // The worker sends no list where the session is forced and nobody is looked at.
         login.info = (self.policy.force_session.is_some() && !checks).then(Info::default);
         let automatic = matches!(login.owed, Some(Owed::Automatic));
