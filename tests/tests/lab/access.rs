@@ -219,6 +219,19 @@ fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Resu
     scene.finish()
 }
 
+/// Logs the scene's user in at a greeter that asks for the name.
+fn log_in(scene: &Scene, assistant: &Assistant) -> Result<()> {
+    assistant.write("User name", &scene.user.name)?;
+    assistant.press("Log in")?;
+    assistant.wait_for_question("Password:")?;
+    assistant.write("Password:", &scene.user.password)?;
+    assistant.press("Log in")?;
+    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    assistant.select("Lab desk")?;
+    assistant.press("Start")?;
+    scene.desk().wait_until_up()
+}
+
 #[test]
 fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> Result<()> {
     let (mut scene, assistant) = watched(|_, daemon| Ok(daemon))?;
@@ -248,15 +261,7 @@ fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> 
         .wait_for("a switch that is on", wait::STEP, |widget| widget.name == "High contrast" && widget.is("pressed"))?;
     screen.key("Escape")?;
     assistant.wait_for_question("User name")?;
-    assistant.write("User name", &scene.user.name)?;
-    assistant.press("Log in")?;
-    assistant.wait_for_question("Password:")?;
-    assistant.write("Password:", &scene.user.password)?;
-    assistant.press("Log in")?;
-    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
-    assistant.select("Lab desk")?;
-    assistant.press("Start")?;
-    scene.desk().wait_until_up()?;
+    log_in(&scene, &assistant)?;
     let env = scene.desk().env()?;
     for (name, value) in [("GTK_THEME", "HighContrast"), ("XCURSOR_SIZE", "48"), ("QT_FONT_DPI", "144")] {
         ensure!(env.get(name).map(String::as_str) == Some(value), "{name}: {:?}", env.get(name));
@@ -362,6 +367,28 @@ fn layouts_are_switched_by_key_by_mouse_and_by_whoever_else_does() -> Result<()>
     assistant.press("English (US)")?;
     shows("US")?;
     ensure!(keyboard(&screen)?.0 == 0);
+    scene.finish()
+}
+
+#[test]
+fn a_layout_is_still_the_users_after_the_greeter_was_killed() -> Result<()> {
+    let (mut scene, assistant) = watched(|_, daemon| Ok(daemon.set("XKBLAYOUT", "us,de")))?;
+    scene.desk().prepare()?;
+    let screen = scene.x.screen();
+    tap(&screen, 75)?;
+    assistant.wait_for("DE", wait::STEP, |widget| widget.name == "Keyboard layout: DE")?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(greeter(&scene)?.0), nix::sys::signal::Signal::SIGKILL)?;
+    let (_, socket) =
+        wait::until("another greeter", wait::STEP, || greeter(&scene).ok().filter(|(_, new)| new.ends_with("bus-2")))?;
+    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;
+    assistant.wait_for_question("User name")?;
+    assistant.wait_for("DE", wait::STEP, |widget| widget.name == "Keyboard layout: DE")?;
+    log_in(&scene, &assistant)?;
+    let env = scene.desk().env()?;
+    ensure!(env.get("XKBLAYOUT").map(String::as_str) == Some("de,us"), "{:?}", env.get("XKBLAYOUT"));
+    ensure!(keyboard(&screen)?.0 == 0, "the session types another layout than it is told of");
+    scene.work_and_log_out()?;
+    scene.daemon.stop()?;
     scene.finish()
 }
 

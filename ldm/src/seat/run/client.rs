@@ -330,11 +330,17 @@ impl Driver {
         let turned = group != 0 || self.choices.rotated;
         // The greeter has done so already; but there may have been none, or another one, or another keyboard since.
         let helped = self.access.sticky_keys || self.access.slow_keys;
-        if !turned && !commands_ran && !helped {
+        // A layout may have been switched to that nobody could tell of any more: the session would type that one, and show
+        // the first.
+        let switched = self.layouts() > 1;
+        if !turned && !switched && !commands_ran && !helped {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let mut setup = turned.then(|| self.keyboard().again(self.config.keyboard.rotated(group)));
+        let mut setup = match turned {
+            true => Some(self.keyboard().again(self.config.keyboard.rotated(group))),
+            false => switched.then(|| self.keyboard().untouched().first()),
+        };
         if helped {
             setup = Some(setup.unwrap_or_else(|| self.keyboard().untouched()).with_help(self.access));
         }

@@ -50,13 +50,19 @@ impl Setup {
 
     /// For a display whose keyboard is in use: with this one's layouts, and the first of them switched to.
     pub(super) fn again(mut self, keyboard: Keyboard) -> Self {
-        (self.keyboard, self.num_lock, self.first_group) = (keyboard, None, true);
-        self
+        (self.keyboard, self.num_lock) = (keyboard, None);
+        self.first()
     }
 
     /// For a display that has what is configured already.
     pub(super) fn untouched(mut self) -> Self {
         (self.keyboard, self.num_lock) = (Keyboard::default(), None);
+        self
+    }
+
+    /// The same with the first layout switched to, whoever has switched to another.
+    pub(super) fn first(mut self) -> Self {
+        self.first_group = true;
         self
     }
 

@@ -5,7 +5,7 @@ use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::Model;
-use super::types::{Action, Choice, Countdown, Message, Notice, Open, Question, State};
+use super::types::{Action, Choice, Client, Countdown, Message, Notice, Open, Question, State};
 use crate::languages;
 
 /// Messages kept for reading; the oldest go first.
@@ -99,6 +99,12 @@ impl Model {
         self.notice = None;
         self.state = State::Starting;
         self.progress.interrupted = Some(cmd.clone());
+        // What was switched while the server was waited for is the session's, too; the daemon answers that at once.
+        for (client, request) in std::mem::take(&mut self.later) {
+            if matches!(client, Client::Layout | Client::Access) {
+                self.send(Open::Client(client), request, actions);
+            }
+        }
         // A language that was not chosen here is the daemon's decision.
         let chosen = self.language.as_deref().and_then(|language| languages::locale(language, &self.locales));
         let env = chosen.map(|locale| format!("LANG={locale}")).into_iter().collect();
