@@ -443,7 +443,7 @@ fn a_session_elsewhere_is_ended_by_whoever_says_so() {
     lab.name("alice");
     lab.say(&Response::Success);
     assert!(matches!(lab.hear(), Request::LdmSessions));
-    let elsewhere = vec![Elsewhere { client: "tc7".into(), since: 1_790_000_000 }];
+    let elsewhere = vec![Elsewhere { client: "tc7".into(), since: 1_790_000_000, ..Elsewhere::default() }];
     lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
     lab.key("Right");
     lab.key("Return");
