@@ -18,7 +18,7 @@ pub(crate) fn run(theme: Option<&str>) -> anyhow::Result<()> {
     let failure: Failure = serde_json::from_str::<Failure>(&setup::notice())
         .map_err(|error| anyhow::anyhow!("no notice in the environment: {error}"))?
         .sanitised();
-    gtk4::init()?;
+    setup::start()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     theme::apply(theme, &display);

@@ -82,10 +82,10 @@ pub(crate) fn scale(panels: &[Panel]) -> u32 {
     wanted.min(bound).max(1)
 }
 
-/// The monitors of `DISPLAY`, the primary one first; none where the X server does not say.
-pub(crate) fn panels() -> Vec<Panel> {
+/// The monitors of `DISPLAY`, the primary one first, none where the X server does not say; and the connection that told of them.
+pub(crate) fn panels() -> Option<(Vec<Panel>, RustConnection)> {
+    let (x, screen) = RustConnection::connect(None).ok()?;
     let panels = || {
-        let (x, screen) = RustConnection::connect(None).ok()?;
         let root = x.setup().roots.get(screen)?.root;
         let mut monitors = x.randr_get_monitors(root, true).ok()?.reply().ok()?.monitors;
         monitors.sort_by_key(|monitor| !monitor.primary);
@@ -97,7 +97,7 @@ pub(crate) fn panels() -> Vec<Panel> {
         };
         Some(monitors.iter().map(panel).filter(|panel| panel.width > 0 && panel.height > 0).collect())
     };
-    panels().unwrap_or_default()
+    Some((panels().unwrap_or_default(), x))
 }
 
 #[cfg(test)]

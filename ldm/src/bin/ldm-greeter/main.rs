@@ -113,7 +113,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         return announce::run(theme.as_deref());
     }
     let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
-    gtk4::init()?;
+    setup::start()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());

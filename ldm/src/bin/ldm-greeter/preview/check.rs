@@ -16,7 +16,7 @@ use crate::theme::folder::Folder;
 use crate::theme::manifest::{Manifest, Slot};
 use crate::theme::picture::{self, Kind};
 use crate::theme::{self, ThemeError, sheet, style};
-use crate::{i18n, monitors};
+use crate::{i18n, monitors, setup};
 
 /// The screen that a theme must fit.
 const SCREEN: (i32, i32) = (1024, 768);
@@ -64,7 +64,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     });
     colours(&folder, &manifest, &sheets, &mut report);
     unused(&folder, &manifest, &sheets);
-    if gtk4::init().is_err() {
+    if setup::start().is_err() {
         Report::note("no display: what GTK reads, contrast and clipping were not checked");
     } else if report.wrong == 0 {
         i18n::init();
@@ -183,7 +183,7 @@ fn measured(
     let mut focused = BTreeSet::new();
     for scenario in scenarios::all().into_iter().filter(|scenario| scenario.main) {
         let (name, long) = (scenario.name.clone(), scenario.long);
-        let stage = Stage::open(&look, scenario)?;
+        let stage = Stage::still(&look, scenario)?;
         let window = Stage::root()?;
         inspect::names(&window, &mut names);
         let mut lines = inspect::clipped(&window, SCREEN.0, SCREEN.1, long);
