@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, limits, text};
 
 /// One item of the administrator's menu.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,4 +132,28 @@ pub struct Elsewhere {
     pub client: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
+    /// What the server knows it by, among this user's; empty: a helper that gives no names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+}
+
+impl Elsewhere {
+    /// Whether `id` can be one: numbers with `-` between them, bounded.
+    pub fn is_valid_id(id: &str) -> bool {
+        !id.is_empty() && id.len() <= limits::ELSEWHERE_ID && id.chars().all(|c| c.is_ascii_digit() || c == '-')
+    }
+
+    /// These as they may be shown: no more than are told of, sanitised, without ids that are none. Call it on all that came
+    /// from a server.
+    #[must_use]
+    pub fn sanitised(mut all: Vec<Self>) -> Vec<Self> {
+        all.truncate(limits::ELSEWHERE);
+        for other in &mut all {
+            other.client = text::sanitise_line(&other.client, limits::SESSION_NAME);
+            if !Self::is_valid_id(&other.id) {
+                other.id.clear();
+            }
+        }
+        all
+    }
 }

@@ -56,7 +56,7 @@ pub enum Request {
     LdmSessions,
     /// Begin a guest's login; answered like [`Request::CreateSession`]. The daemon knows the name and the answers.
     LdmGuest,
-    /// After authentication, in answer to [`Sessions::elsewhere`]: end those sessions when this one starts.
+    /// After authentication, in answer to [`Sessions::elsewhere`]: end those sessions, and no others, when this one starts.
     LdmEndOthers,
     /// What is known of the servers now; asking again tells more.
     LdmServers,
@@ -311,7 +311,11 @@ mod tests {
             remembered: true,
             language: Some("x".repeat(limits::LANGUAGE)),
             elsewhere: vec![
-                Elsewhere { client: "\"".repeat(limits::SESSION_NAME) + "…", since: u64::MAX };
+                Elsewhere {
+                    client: "\"".repeat(limits::SESSION_NAME) + "…",
+                    since: u64::MAX,
+                    id: "0".repeat(limits::ELSEWHERE_ID),
+                };
                 limits::ELSEWHERE
             ],
         };

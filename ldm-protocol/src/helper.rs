@@ -129,10 +129,7 @@ impl Info {
         self.gone = self.gone.filter(|id| SessionEntry::is_valid_id(id));
         self.remembered_language = self.remembered_language.filter(|l| is_locale(l));
         self.user = self.user.filter(UserRecord::is_bounded);
-        self.elsewhere.truncate(limits::ELSEWHERE);
-        for other in &mut self.elsewhere {
-            other.client = text::sanitise_line(&other.client, limits::SESSION_NAME);
-        }
+        self.elsewhere = Elsewhere::sanitised(self.elsewhere);
         self.languages.retain(|l| is_locale(l));
         self.languages.truncate(limits::LANGUAGES);
         let mut room = limits::LANGUAGES_BYTES;
@@ -353,6 +350,10 @@ pub struct SessionRequest {
     /// End this user's other sessions on this server first.
     #[serde(default)]
     pub end_others: bool,
+    /// No others than these, by [`Elsewhere::id`]: the user has been asked. Where there are more, the session is not started
+    /// ([`Refusal::Elsewhere`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_only: Option<Vec<String>>,
 }
 
 /// A keyboard in XKB's names (xkeyboard-config(7)): `XKBLAYOUT` and friends.
@@ -527,6 +528,8 @@ pub enum Refusal {
     BadRequest,
     /// There is no `DISPLAY`.
     NoDisplay,
+    /// The user has sessions that may not be ended ([`SessionRequest::end_only`]). `detail` names their clients.
+    Elsewhere,
     /// Anything else; see `detail`.
     Failed,
 }

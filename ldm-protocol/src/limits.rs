@@ -40,6 +40,9 @@ pub const LANGUAGES_BYTES: usize = 8 * 1024;
 /// Sessions elsewhere of one user that are told of.
 pub const ELSEWHERE: usize = 8;
 
+/// What such a session is known by.
+pub const ELSEWHERE_ID: usize = 64;
+
 /// Variables of `CLIENT_ENV`.
 pub const CLIENT_VARIABLES: usize = 64;
 

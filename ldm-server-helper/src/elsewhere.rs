@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ldm_protocol::client::Elsewhere;
-use ldm_protocol::helper::Client;
+use ldm_protocol::helper::{Client, SessionRequest};
 use ldm_protocol::{limits, text};
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,56 @@ pub fn list(account: &Account) -> Vec<Elsewhere> {
     all
 }
 
+/// Which of a user's other sessions end for a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All of them.
+    All,
+    /// Those that the user was asked about, by [`Elsewhere::id`].
+    Named(Vec<String>),
+}
+
+impl Ending {
+    /// As a client asks for it; `None`: all go on.
+    pub fn of(request: &SessionRequest) -> Option<Self> {
+        match &request.end_only {
+            _ if !request.end_others => None,
+            Some(named) => Some(Self::Named(named.iter().take(limits::ELSEWHERE).cloned().collect())),
+            None => Some(Self::All),
+        }
+    }
+}
+
+/// Others run than those that may be ended.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unnamed(String);
+
 /// Ends this user's sessions here that are older than that of `own`, which begins at `client`. Of two that begin at once one
 /// stays.
-pub fn end(account: &Account, own: &Marker, client: &str) {
-    let others: Vec<SessionDirectory> =
-        running(account).into_iter().filter(|session| session.marker().is_older_than(own)).collect();
-    for session in &others {
+///
+/// # Errors
+/// [`Unnamed`] if there are others than those that were named. Then none is ended, unless more run than can be told of at once.
+pub fn end(account: &Account, own: &Marker, client: &str, ending: &Ending) -> Result<(), Unnamed> {
+    let older = running(account).into_iter().filter(|session| session.marker().is_older_than(own));
+    let (others, unnamed): (Vec<_>, Vec<_>) = older.partition(|session| match ending {
+        Ending::All => true,
+        Ending::Named(named) => named.contains(&session.marker().number()),
+    });
+    // As many as are asked about at a time: the rest can be named only when these have gone.
+    if unnamed.is_empty() || others.len() >= limits::ELSEWHERE {
+        end_these(&others, client);
+    }
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let clients = unnamed.iter().take(limits::ELSEWHERE).map(|session| told(session).client);
+    let clients: Vec<String> = clients.filter(|client| !client.is_empty()).collect();
+    Err(Unnamed(if clients.is_empty() { "another client".to_owned() } else { clients.join(", ") }))
+}
+
+fn end_these(others: &[SessionDirectory], client: &str) {
+    for session in others {
         let told = told(session);
         note(&format!("the session at “{}” ends for the one that begins at “{client}”", told.client));
         // Without it the other client learns that its session has ended, and not why.
@@ -91,14 +135,15 @@ fn running(account: &Account) -> Vec<SessionDirectory> {
 
 fn told(session: &SessionDirectory) -> Elsewhere {
     let record = regular_file::read(&session.path().join(RECORD), SIZE).ok();
+    let id = session.marker().number();
     if let Some(Record { client, since }) = record.and_then(|record| serde_json::from_slice(&record).ok()) {
         let client = text::sanitise_line(&client, limits::SESSION_NAME - '…'.len_utf8());
-        return Elsewhere { client, since };
+        return Elsewhere { client, since, id };
     }
     // Of a helper that left none.
     let made = session.path().symlink_metadata().and_then(|metadata| metadata.modified()).ok();
     let since = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
-    Elsewhere { client: String::new(), since: since.as_secs() }
+    Elsewhere { client: String::new(), since: since.as_secs(), id }
 }
 
 #[cfg(test)]

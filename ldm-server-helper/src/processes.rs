@@ -81,6 +81,12 @@ impl Marker {
         (began(self), &self.0) < (began(other), &other.0)
     }
 
+    /// What tells its session from the user's others that run: the helper's process, its start and its namespace. Not the
+    /// marker itself, which is the session's own.
+    pub fn number(&self) -> String {
+        self.0.split('-').take(3).collect::<Vec<_>>().join("-")
+    }
+
     /// The helper that made it, to be waited for: readable when it has ended. `None` when it has, or where there are no
     /// descriptors of processes.
     pub fn helper(&self) -> Option<OwnedFd> {

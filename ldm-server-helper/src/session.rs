@@ -20,12 +20,13 @@ use nix::unistd::Pid;
 use crate::account::Account;
 use crate::directory::{self, Directory};
 use crate::dmrc::{self, Changes};
+use crate::elsewhere::{self, Ending};
 use crate::error_log::ErrorLog;
 use crate::launch::Target;
 use crate::processes::{self, Marker};
 use crate::request::note;
 use crate::sessions::{self, Absent, XSession};
-use crate::{access, elsewhere, environment, languages, launch, request, sound, user, xauthority, xsession};
+use crate::{access, environment, languages, launch, request, sound, user, xauthority, xsession};
 
 /// What no user calls a session.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -90,8 +91,8 @@ struct Plan {
     marker: Marker,
     directory: Option<Directory>,
     no_sound: Option<String>,
-    /// The client for which the user's other sessions end.
-    end_others: Option<String>,
+    /// The user's other sessions that end, and what the client is called for which they do.
+    end_others: Option<(Ending, String)>,
 }
 
 impl Plan {
@@ -120,13 +121,14 @@ impl Plan {
         if let Some(directory) = &directory {
             elsewhere::record(directory, &request.client);
         }
-        let end_others = request.end_others.then(|| elsewhere::name_of(&request.client));
+        let end_others = Ending::of(request).map(|ending| (ending, elsewhere::name_of(&request.client)));
         Ok(Self { home, label, target, settings, variables, marker, directory, no_sound, end_others })
     }
 
     fn start(self, account: &Account) -> Result<Running, Refused> {
-        if let Some(client) = &self.end_others {
-            elsewhere::end(account, &self.marker, client);
+        if let Some((ending, client)) = &self.end_others {
+            elsewhere::end(account, &self.marker, client, ending)
+                .map_err(|unnamed| Refused(Refusal::Elsewhere, unnamed.to_string()))?;
         }
         tidy(account);
         let signals = signals().map_err(|e| Refused::failed("signals", e))?;

@@ -1,10 +1,13 @@
-//! `ldm keyboard`: locks Num Lock, and the keyboard's layout, on a display. A short-lived process of its own, under the
-//! greeter's user, because the daemon speaks no X11; the layouts themselves are set by setxkbmap(1), which has no word for this.
+//! `ldm keyboard`: locks Num Lock, and the keyboard's layout, on a display, and has keys be sticky or slow there. A short-lived
+//! process of its own, under the greeter's user, because the daemon speaks no X11; the layouts themselves are set by
+//! setxkbmap(1), which has no word for this. The greeter, which has a connection of its own, uses [`help`] alone.
 
 use std::process::ExitCode;
 
 use x11rb::connection::Connection;
-use x11rb::protocol::xkb::{ConnectionExt as _, Group, ID};
+use x11rb::cookie::VoidCookie;
+use x11rb::errors::ConnectionError;
+use x11rb::protocol::xkb::{AXOption, BoolCtrl, ConnectionExt as _, Control, Group, ID, VMod};
 use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
 
 /// The subcommand.
@@ -23,6 +26,14 @@ pub struct Args {
     /// Place of the layout that is to be in use, from 0.
     #[arg(long)]
     pub group: Option<u8>,
+
+    /// Shift and the like stay until the next key.
+    #[arg(long, requires = "slow_keys")]
+    pub sticky_keys: Option<bool>,
+
+    /// A key counts only when it is held.
+    #[arg(long, requires = "sticky_keys")]
+    pub slow_keys: Option<bool>,
 }
 
 /// Sets it on the display that the environment names. Logging is set up by the caller.
@@ -30,7 +41,7 @@ pub fn run(args: Args) -> ExitCode {
     match set(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::warn!(%error, "Num Lock and layout cannot be set");
+            tracing::warn!(%error, "the keyboard cannot be set");
             ExitCode::FAILURE
         }
     }
@@ -60,8 +71,56 @@ fn set(args: Args) -> Result<()> {
         0,
     )?
     .check()?;
-    x.flush()?;
+    if let (Some(sticky), Some(slow)) = (args.sticky_keys, args.slow_keys) {
+        help(&x, sticky, slow)?.check()?;
+    }
     Ok(())
+}
+
+/// Shift and the like stay until the next key; a key counts only when it is held (XKB's StickyKeys and SlowKeys). Both stay
+/// when whoever asks for it has gone.
+///
+/// # Errors
+/// When the connection has failed. What the X server says to it is in the cookie.
+pub fn help<C: Connection>(x: &C, sticky: bool, slow: bool) -> std::result::Result<VoidCookie<'_, C>, ConnectionError> {
+    let both = BoolCtrl::STICKY_KEYS | BoolCtrl::SLOW_KEYS;
+    let none = BoolCtrl::from(0_u32);
+    let wanted = if sticky { BoolCtrl::STICKY_KEYS } else { none } | if slow { BoolCtrl::SLOW_KEYS } else { none };
+    let (mods, vmods) = (ModMask::from(0_u16), VMod::from(0_u16));
+    let options = AXOption::from(0_u16);
+    // Only what is said to change is read by the server: the switches, and none of the times.
+    x.xkb_set_controls(
+        ID::USE_CORE_KBD.into(),
+        mods,
+        mods,
+        mods,
+        mods,
+        vmods,
+        vmods,
+        vmods,
+        vmods,
+        0,
+        0,
+        options,
+        both,
+        wanted,
+        Control::CONTROLS_ENABLED,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        none,
+        none,
+        options,
+        options,
+        &[0; 32],
+    )
 }
 
 /// The modifier that the Num Lock key sets (`Mod2` by custom).

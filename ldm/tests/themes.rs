@@ -56,10 +56,14 @@ struct Said {
 }
 
 impl Screen {
-    /// `None` where there is no Xvfb.
+    /// `None` where there is no Xvfb. One greeter after the other may use it.
     fn new(size: &str) -> Option<Self> {
+        Self::with(size, "-noreset")
+    }
+
+    fn with(size: &str, at_the_end: &str) -> Option<Self> {
         let started = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &format!("{size}x24"), "-noreset", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", &format!("{size}x24"), "-nolisten", "tcp", at_the_end])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ldm_protocol::helper::{SessionEvent, SessionRequest};
+use ldm_protocol::client::Elsewhere;
+use ldm_protocol::helper::{Refusal, SessionEvent, SessionRequest};
 use nix::sys::signal::Signal;
 
 use crate::harness::{Lines, Process, Server};
@@ -167,6 +168,53 @@ fn a_new_session_can_end_the_others_which_say_so() {
     two.close_stdin();
     let SessionEvent::Ended { taken_by, .. } = two.event() else { panic!("not ended") };
     assert_eq!(taken_by, None);
+}
+
+#[test]
+fn only_the_sessions_that_were_named_end() {
+    let server = Server::new();
+    server.session("x", &format!("{FAMILY}\nwait"));
+    server.session("xy", "exec sleep 1000");
+    let reports = server.reports();
+    let client = |id: &str, name: &str| {
+        let mut request = server.request(id);
+        request.client.hostname = Some(name.into());
+        request
+    };
+    let id_of = |name: &str| {
+        let info = super::info::info(&server, "");
+        info.elsewhere.into_iter().find(|other| other.client == name).map(|other| other.id)
+    };
+    let one = server.start(&client("x", "names-1"));
+    one.started();
+    let of_one = members(&reports);
+    let named = id_of("names-1").unwrap();
+    assert!(Elsewhere::is_valid_id(&named), "{named}");
+    // One that begins between question and answer.
+    let mut other = server.start(&client("x", "names-2"));
+    other.started();
+    let of_other = members(&reports);
+    let asks = |only: Vec<String>| SessionRequest { end_others: true, end_only: Some(only), ..client("xy", "names-3") };
+    let strange = "x".repeat(100_000);
+    for only in [vec![], vec![named.clone()], vec!["1-2-3".into(), String::new(), strange]] {
+        let mut refused = server.start(&asks(only));
+        let SessionEvent::Refused { reason, detail } = refused.event() else { panic!("started") };
+        assert_eq!(reason, Refusal::Elsewhere);
+        assert!(detail.contains("names-2"), "{detail}");
+        refused.wait();
+        assert!(of_one.iter().chain(&of_other).all(|p| !p.has_ended()), "ended although nothing starts");
+    }
+    assert_eq!(id_of("names-3"), None, "one that did not start is left");
+    let both = vec![named, id_of("names-2").unwrap()];
+    let mut two = server.start(&asks(both));
+    two.started();
+    assert!(of_one.iter().chain(&of_other).all(Process::has_ended));
+    for ended in [one, other] {
+        let SessionEvent::Ended { taken_by, .. } = ended.event() else { panic!("not ended") };
+        assert_eq!(taken_by.as_deref(), Some("names-3"));
+    }
+    two.close_stdin();
+    two.ended();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ldm_protocol::limits;
 
 use crate::harness::Server;
 
-fn info(server: &Server, input: &str) -> Info {
+pub(crate) fn info(server: &Server, input: &str) -> Info {
     let output = server.output("info", input.as_bytes());
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout.split_inclusive(|&b| b == b'\n').count(), 1, "one line");

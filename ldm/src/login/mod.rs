@@ -220,6 +220,7 @@ async fn begin(args: &Args) -> Result<Running, LoginError> {
         keyboard: None,
         access: Access::default(),
         end_others: false,
+        end_only: None,
     };
     let session = remote.start(start).await?;
     for notice in session.notices() {

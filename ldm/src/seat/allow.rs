@@ -227,7 +227,7 @@ mod tests {
         ] {
             assert_eq!(utc(seconds), text);
         }
-        let sessions = [Elsewhere { client: "tc1".into(), since: 60 }, Elsewhere::default()];
+        let sessions = [Elsewhere { client: "tc1".into(), since: 60, ..Elsewhere::default() }, Elsewhere::default()];
         let failure = elsewhere(&sessions);
         let detail = "tc1, since 1970-01-01 00:01 UTC; another client, since 1970-01-01 00:00 UTC";
         assert_eq!((failure.kind, failure.detail.as_deref()), (FailureKind::LoggedInElsewhere, Some(detail)));

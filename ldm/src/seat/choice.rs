@@ -21,6 +21,8 @@ pub struct Choice {
     pub language_is_default: bool,
     /// What was asked for and this server has not: for the log.
     pub missing_language: Option<String>,
+    /// The only sessions elsewhere that may end for it; `None`: as configured.
+    pub end_only: Option<Vec<String>>,
 }
 
 /// The list for our own greeter.
@@ -99,6 +101,7 @@ pub(super) fn choose(
         remember_language: language.remember,
         language_is_default: language.is_default,
         missing_language: language.missing,
+        end_only: None,
     };
     if let Some(forced) = &policy.force_session {
         return Ok(choice(Some(forced.clone()), false));

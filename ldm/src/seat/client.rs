@@ -297,7 +297,7 @@ impl Seat {
         }
     }
 
-    /// The session has ended as it should: whoever comes next has chosen no server yet.
+    /// The session has ended: whoever comes next has chosen no server yet.
     pub(super) fn client_ended(&mut self) {
         if self.client.default_server.is_some() {
             self.choose_server(None);

@@ -17,7 +17,7 @@ use super::{Action, Seat};
 use crate::config::{Config, Password};
 use crate::worker::protocol::Command;
 
-/// How long an automatic login may take until its session starts. Nobody is there who could give it up.
+/// How long a guest's login may take. Perhaps nobody is there who could give it up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A countdown to a login whose last try has just failed leaves time to read why.
@@ -86,8 +86,10 @@ impl Guest {
 /// What a guest's login has besides.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
-    /// Without a greeter, and until when.
-    pub(super) until: Option<Instant>,
+    /// Without a greeter.
+    automatic: bool,
+    /// When it is given up.
+    until: Option<Instant>,
     answered: bool,
     /// What the server said last, for the log.
     words: Option<String>,
@@ -115,7 +117,7 @@ impl Seat {
             return;
         }
         self.failure = None;
-        self.connect_guest(Login::of_guest(username, Attempt::default(), Owed::Login));
+        self.connect_guest(username, false);
     }
 
     /// Where nobody is asked: the automatic login if it may be tried, else a greeter.
@@ -128,12 +130,13 @@ impl Seat {
             self.state = State::Failed { retry_at: self.auto_again };
             return;
         }
-        let attempt = Attempt { until: Some(self.now + PATIENCE), ..Attempt::default() };
-        self.connect_guest(Login::of_guest(username, attempt, Owed::Automatic));
+        self.connect_guest(username, true);
     }
 
-    fn connect_guest(&mut self, login: Login) {
+    fn connect_guest(&mut self, username: String, automatic: bool) {
         self.client.begins(None);
+        let attempt = Attempt { automatic, until: Some(self.now + PATIENCE), ..Attempt::default() };
+        let login = Login::of_guest(username, attempt, if automatic { Owed::Automatic } else { Owed::Login });
         let may = self.policy.rules.may_ask(&login.username);
         self.state = State::Connecting(login);
         if !may {
@@ -154,15 +157,18 @@ impl Seat {
 
     /// Whether an automatic login is under way: there is no greeter.
     pub(super) fn is_automatic(&self) -> bool {
-        self.automatic_until().is_some()
+        self.attempt().is_some_and(|guest| guest.automatic)
     }
 
-    /// When it is given up.
-    pub(super) fn automatic_until(&self) -> Option<Instant> {
+    /// When a guest's login is given up. Who is in and chooses a session at the greeter may take their time.
+    pub(super) fn guest_until(&self) -> Option<Instant> {
+        let waits = |guest: &&Attempt| guest.automatic || !matches!(self.state, State::Choosing(_));
+        self.attempt().filter(waits).and_then(|guest| guest.until)
+    }
+
+    fn attempt(&self) -> Option<&Attempt> {
         match &self.state {
-            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => {
-                login.guest.as_ref().and_then(|guest| guest.until)
-            }
+            State::Connecting(login) | State::Authenticating(login) | State::Choosing(login) => login.guest.as_ref(),
             _ => None,
         }
     }
@@ -212,15 +218,18 @@ impl Seat {
     pub(super) fn start_automatic(&mut self) {
         let command = [SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
         match self.chosen_session(false, &command, &[]) {
-            Some(Ok(choice)) => self.start_session(choice),
+            Some(Ok(choice)) => {
+                self.tell_of_ending();
+                self.start_session(choice);
+            }
             Some(Err(failure)) => self.login_failed(failure),
             None => {}
         }
     }
 
-    /// An automatic login that takes too long is over.
-    pub(super) fn automatic_tick(&mut self) {
-        if self.automatic_until().is_some_and(|until| self.now >= until) {
+    /// A guest's login that takes too long is over.
+    pub(super) fn guest_tick(&mut self) {
+        if self.guest_until().is_some_and(|until| self.now >= until) {
             self.login_failed(Failure::new(FailureKind::ServerSilent));
         }
     }

@@ -1,6 +1,7 @@
 //! One login: the greeter's requests on one side, the worker's events on the other. greetd's rules (greetd-ipc(7)), quirks
 //! included; strictly one answer to one request.
 
+use ldm_protocol::client::Elsewhere;
 use ldm_protocol::greetd::{self, AuthMessageType, ErrorType, Request, Response};
 use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
@@ -27,8 +28,9 @@ pub struct Login {
     pub(super) lost: Option<Failure>,
     /// The sessions of the server, once they are known.
     info: Option<Info>,
-    /// The user's sessions elsewhere may be ended.
-    agreed: bool,
+    /// The user's sessions elsewhere that the greeter was told of, and those that may be ended.
+    told: Vec<String>,
+    agreed: Vec<String>,
     /// `start_session` was refused: the greeter may choose again, or begin again.
     refused: bool,
 }
@@ -44,6 +46,8 @@ pub(super) enum Owed {
     Sessions,
     /// `start_session` before the sessions were known.
     Start { cmd: Vec<String>, env: Vec<String> },
+    /// `start_session` until it is known what of the user's runs elsewhere now.
+    Look { cmd: Vec<String>, env: Vec<String> },
 }
 
 impl Login {
@@ -55,6 +59,12 @@ impl Login {
     /// A guest's.
     pub(super) fn of_guest(username: String, guest: Attempt, owed: Owed) -> Self {
         Self { guest: Some(guest), owed: Some(owed), ..Self::new(username) }
+    }
+
+    /// The user's sessions elsewhere, if any of them may not be ended: the user is asked about all that would be.
+    fn unasked(&self) -> Option<&[Elsewhere]> {
+        let all = self.info.as_ref()?.elsewhere.as_slice();
+        (!all.iter().all(|other| self.agreed.contains(&other.id))).then_some(all)
     }
 }
 
@@ -88,7 +98,7 @@ impl Seat {
         match request {
             Request::CreateSession { username } => self.create(username),
             Request::PostAuthMessageResponse { response } => self.answer(response),
-            Request::StartSession { cmd, env } => self.start(cmd, env),
+            Request::StartSession { cmd, env } => self.start(cmd, env, false),
             Request::LdmPrepare => {
                 if matches!(self.state, State::Greeting) {
                     self.prepare();
@@ -230,8 +240,9 @@ impl Seat {
         };
         if let Some(info) = &login.info {
             let mut sessions = choice::offer(policy, info);
-            if policy.limit == Limit::Ask && !login.agreed {
-                sessions.elsewhere.clone_from(&info.elsewhere);
+            if policy.limit == Limit::Ask {
+                sessions.elsewhere = login.unasked().unwrap_or_default().to_vec();
+                login.told = sessions.elsewhere.iter().map(|other| other.id.clone()).collect();
             }
             self.act(Action::Reply(Response::LdmSessions(sessions)));
         } else {
@@ -241,19 +252,28 @@ impl Seat {
 
     /// `ldm_end_others`.
     fn end_others(&mut self) {
-        let asks = self.policy.limit == Limit::Ask;
         match &mut self.state {
-            State::Choosing(login) if asks && login.info.as_ref().is_some_and(|info| !info.elsewhere.is_empty()) => {
-                login.agreed = true;
+            // Nobody agrees to what they were not told of.
+            State::Choosing(login) if !login.told.is_empty() => {
+                login.agreed = std::mem::take(&mut login.told);
                 self.act(Action::Reply(Response::Success));
             }
             _ => self.misused("there is nothing to end"),
         }
     }
 
-    fn start(&mut self, cmd: Vec<String>, env: Vec<String>) {
+    /// `start_session`. `looked`: what of the user's runs elsewhere has been looked for just now.
+    fn start(&mut self, cmd: Vec<String>, env: Vec<String>, looked: bool) {
         match self.chosen_session(self.ours, &cmd, &env) {
+            Some(Ok(_)) if self.policy.limit == Limit::Ask && !looked => {
+                // It may be long since the user was asked, or was not.
+                if let Some(login) = self.login() {
+                    login.owed = Some(Owed::Look { cmd, env });
+                }
+                self.act(Action::Tell(Command::Look));
+            }
             Some(Ok(choice)) => {
+                self.tell_of_ending();
                 self.act(Action::Reply(Response::Success));
                 self.state = State::StartingSession(Starting::GreeterEnds(choice));
                 self.greeter_leaves();
@@ -284,18 +304,15 @@ impl Seat {
         cmd: &[String],
         env: &[String],
     ) -> Option<Result<Choice, Failure>> {
-        let State::Choosing(Login { info: Some(info), agreed, guest, username, .. }) = &self.state else { return None };
+        let State::Choosing(login @ Login { info: Some(info), guest, .. }) = &self.state else { return None };
         let server = self.worker.as_ref().and_then(|worker| worker.server.as_deref());
         let told = |failure: Failure| match server {
             Some(server) => failure.server(server),
             None => failure,
         };
-        let others = (!info.elsewhere.is_empty()).then(|| allow::elsewhere(&info.elsewhere));
-        if let Some(others) = &others
-            && self.policy.limit == Limit::Ask
-            && !agreed
-        {
-            return Some(Err(told(others.clone())));
+        let asks = self.policy.limit == Limit::Ask;
+        if let Some(others) = login.unasked().filter(|_| asks) {
+            return Some(Err(told(allow::elsewhere(others))));
         }
         // A guest's default is what was preselected for them.
         let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
@@ -304,12 +321,16 @@ impl Seat {
             Some(_) => Choice { remember: false, remember_language: false, ..choice },
             None => choice,
         });
-        let where_from = others.filter(|_| choice.is_ok() && self.policy.limit != Limit::Off);
-        if let Some(others) = where_from {
-            let line = format!("sessions of {username} end on the server: {}", others.detail.unwrap_or_default());
-            self.report(line);
+        Some(choice.map(|choice| Choice { end_only: asks.then(|| login.agreed.clone()), ..choice }))
+    }
+
+    /// Says in the log which sessions end for the one that begins.
+    pub(super) fn tell_of_ending(&mut self) {
+        let State::Choosing(Login { info: Some(info), username, .. }) = &self.state else { return };
+        if self.policy.limit != Limit::Off && !info.elsewhere.is_empty() {
+            let others = allow::elsewhere(&info.elsewhere).detail.unwrap_or_default();
+            self.report(format!("sessions of {username} end on the server: {others}"));
         }
-        Some(choice)
     }
 
     /// Keeps the user out, and says why in the log.
@@ -352,6 +373,7 @@ impl Seat {
                 }
             },
             Event::Sessions(info) => self.sessions_came(*info),
+            Event::Elsewhere(others) => self.looked(others),
             Event::Started { user } => match self.state {
                 State::StartingSession(Starting::Asked { .. }) => {
                     self.state = State::InSession;
@@ -373,6 +395,7 @@ impl Seat {
 
     fn authenticated(&mut self, mut login: Login) {
         let checks = self.policy.checks_users();
+        login.ahead = false;
         // The worker sends no list where the session is forced and nobody is looked at.
         login.info = (self.policy.force_session.is_some() && !checks).then(Info::default);
         let automatic = matches!(login.owed, Some(Owed::Automatic));
@@ -408,12 +431,26 @@ impl Seat {
         self.act(Action::PublishSessions(entries));
         match owed {
             Some(Owed::Sessions) => self.sessions(),
-            Some(Owed::Start { cmd, env }) => self.start(cmd, env),
+            Some(Owed::Start { cmd, env }) => self.start(cmd, env, false),
             Some(Owed::Login) => self.act(Action::Reply(Response::Success)),
-            Some(Owed::Automatic) | None => {}
+            Some(Owed::Automatic | Owed::Look { .. }) | None => {}
         }
         if self.is_automatic() {
             self.start_automatic();
+        }
+    }
+
+    /// What of the user's runs elsewhere now. Where that is not what they agreed to, they are asked again.
+    fn looked(&mut self, others: Vec<Elsewhere>) {
+        let State::Choosing(login @ Login { owed: Some(Owed::Look { .. }), .. }) = &mut self.state else {
+            // It answers a greeter that has given up, or nobody.
+            return self.confused("sessions elsewhere");
+        };
+        if let Some(info) = &mut login.info {
+            info.elsewhere = Elsewhere::sanitised(others);
+        }
+        if let Some(Owed::Look { cmd, env }) = login.owed.take() {
+            self.start(cmd, env, true);
         }
     }
 

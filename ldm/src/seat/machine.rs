@@ -197,7 +197,7 @@ impl Seat {
             _ => None,
         };
         let worker = self.worker.as_ref().and_then(|w| w.until);
-        [greeter, state, worker, self.automatic_until()].into_iter().flatten().min()
+        [greeter, state, worker, self.guest_until()].into_iter().flatten().min()
     }
 
     /// What follows from an event.
@@ -281,6 +281,10 @@ impl Seat {
             self.failure = Some(Failure::new(FailureKind::DisplayLost));
             self.automatic = false;
         }
+        let was_session = matches!(self.state, State::InSession);
+        if was_session {
+            self.client_ended();
+        }
         // No kind end: the session's programs have lost their display already, and the user waits for a new one.
         self.drop_worker();
         self.act(Action::CloseLink);
@@ -290,7 +294,6 @@ impl Seat {
             self.act(Action::KillGreeter);
         }
         let retry_at = self.display_backoff.down(self.now);
-        let was_session = matches!(self.state, State::InSession);
         self.state = if self.policy.attached {
             State::Stopping(Then::Exit(EXIT_DISPLAY))
         } else if self.policy.once && was_session {
@@ -484,12 +487,12 @@ impl Seat {
             Some(f) if matches!(f.kind, FailureKind::SessionTooShort | FailureKind::SessionFailed) => None,
             Some(_) => ran.then_some(EXIT_SESSION),
         };
-        match &failure {
-            Some(failure) => {
-                self.report(format!("the session failed: {failure}"));
-                self.client.failed(failure, self.now);
-            }
-            None => self.client_ended(),
+        if let Some(failure) = &failure {
+            self.report(format!("the session failed: {failure}"));
+            self.client.failed(failure, self.now);
+        }
+        if ran || failure.is_none() {
+            self.client_ended();
         }
         // A failed one is told by a greeter, and not tried again.
         self.automatic = failure.is_none();
@@ -523,7 +526,7 @@ impl Seat {
             let failure = Failure::new(FailureKind::Internal).detail("the session worker does not answer");
             self.session_over(Some(failure));
         }
-        self.automatic_tick();
+        self.guest_tick();
     }
 
     fn shutdown(&mut self) {

@@ -126,6 +126,7 @@ fn parse_worker(text: &str) -> protocol::Event {
         "error" => message(AuthMessageType::Error),
         "authenticated" => protocol::Event::Authenticated,
         "sessions" => protocol::Event::Sessions(Box::new(parse_info(rest))),
+        "elsewhere" => protocol::Event::Elsewhere(rest.split_whitespace().map(at).collect()),
         "started" => protocol::Event::Started {
             user: (!rest.is_empty()).then(|| Box::new(UserRecord { name: rest.into(), ..UserRecord::default() })),
         },
@@ -134,6 +135,7 @@ fn parse_worker(text: &str) -> protocol::Event {
         "lost" => failed(FailureKind::ConnectionLost),
         "unreachable" => failed(FailureKind::ServerUnreachable),
         "expired" => failed(FailureKind::PasswordExpired),
+        "elsewhere-again" => failed(FailureKind::LoggedInElsewhere),
         "taken" => failed(FailureKind::SessionTaken),
         "link-lost" => failed(FailureKind::LinkLost),
         "too-short" => failed(FailureKind::SessionTooShort),
@@ -153,12 +155,17 @@ fn parse_info(text: &str) -> Info {
             let groups = names.map(|name| Group { name, gid: 1 }).collect();
             info.user = Some(UserRecord { name, groups, ..UserRecord::default() });
         } else if let Some(client) = word.strip_prefix("at=") {
-            info.elsewhere.push(Elsewhere { client: client.into(), since: 0 });
+            info.elsewhere.push(at(client));
         } else {
             info.sessions.push(SessionEntry { id: word.into(), name: word.to_uppercase(), comment: None });
         }
     }
     info
+}
+
+/// A session at a client whose name ends with a number, which is its id.
+fn at(client: &str) -> Elsewhere {
+    Elsewhere { client: client.into(), since: 0, id: client.chars().filter(char::is_ascii_digit).collect() }
 }
 
 fn show(action: &Action) -> String {
@@ -178,13 +185,15 @@ fn show(action: &Action) -> String {
         Action::Tell(Command::Login { username, key: None }) => format!("login {username}"),
         Action::Tell(Command::Login { username, key: Some(key) }) => format!("login {username} by {}", key.display()),
         Action::Tell(Command::Allowed) => "allowed".into(),
+        Action::Tell(Command::Look) => "look".into(),
         Action::Tell(Command::Answer { response }) => {
             format!("answer {}", response.as_ref().map_or("null", Secret::expose))
         }
         Action::Tell(Command::Stop) => "stop-session".into(),
         Action::Tell(other) => panic!("{other:?}"),
         Action::StartSession(c) => {
-            format!("session {}{}", session(&c.session), if c.remember { " remember" } else { "" })
+            let only = c.end_only.as_ref().map(|only| format!(" ends {}", only.join(","))).unwrap_or_default();
+            format!("session {}{}{only}", session(&c.session), if c.remember { " remember" } else { "" })
         }
         Action::DropWorker => "drop-worker".into(),
         Action::Announce(failure) => format!("announce {:?}", failure.kind),

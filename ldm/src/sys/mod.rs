@@ -45,7 +45,7 @@ pub fn set_environment<'a>(changes: impl IntoIterator<Item = (&'a str, Option<&'
     }
     for (key, value) in changes {
         // SAFETY: there is no other thread that could read or write the environment, and this one does nothing else meanwhile.
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, clippy::disallowed_methods)]
         unsafe {
             match value {
                 Some(value) => std::env::set_var(key, value),

@@ -276,9 +276,17 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
         // Not given up for a quick choice: that would leave a channel open on the server and need another.
         remote.get_ready().await;
     }
-    tokio::select! {
-        failure = remote.closed() => Err(failure.into()),
-        command = link.command() => chosen(command),
+    loop {
+        let command = tokio::select! {
+            failure = remote.closed() => return Err(failure.into()),
+            command = link.command() => command,
+        };
+        let Some(Command::Look) = command else { return chosen(command) };
+        let others = tokio::select! {
+            others = remote.elsewhere() => others?,
+            command = link.command() => return chosen(command),
+        };
+        tell(link, &Event::Elsewhere(others)).await?;
     }
 }
 

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use ldm_protocol::client::{Access, Transport};
+use ldm_protocol::client::{Access, Elsewhere, Transport};
 use ldm_protocol::greetd::AuthMessageType;
 use ldm_protocol::helper::{DirectDisplay, Info, Keyboard, UserRecord};
 use ldm_protocol::{Failure, Secret};
 use serde::{Deserialize, Serialize};
 
-/// Daemon to worker, in this order: `Connect`, `Login`, `Answer`…, `Start`. Closing the socket pair ends everything.
+/// Daemon to worker, in this order: `Connect`, `Login`, `Answer`…, `Look`…, `Start`. Closing the socket pair ends everything.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -31,6 +31,8 @@ pub enum Command {
         /// What the user typed.
         response: Option<Secret>,
     },
+    /// Look once more, after `Sessions`, for the user's other sessions on the server. Answered with `Elsewhere`.
+    Look,
     /// Start the session. Answered with `Started` and later `Ended`, or with `Failed`.
     Start(Box<Start>),
     /// End the session kindly; `Ended` follows once the server has cleaned up.
@@ -89,6 +91,8 @@ pub struct Start {
     pub access: Access,
     /// End the user's other sessions on the server first.
     pub end_others: bool,
+    /// No others than these, which the user was asked about; where there are more, the session is not started.
+    pub end_only: Option<Vec<String>>,
 }
 
 /// What a session gets besides its windows.
@@ -159,6 +163,8 @@ pub enum Event {
     Authenticated,
     /// What the server offers, sanitised.
     Sessions(Box<Info>),
+    /// The user's other sessions on the server, sanitised.
+    Elsewhere(Vec<Elsewhere>),
     /// The session's command runs on the server.
     Started {
         /// The server's record of the user, as it came: whoever acts on it checks it. `None` where the server has no helper.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ldm_protocol::client::Transport;
+use ldm_protocol::client::{Elsewhere, Transport};
 use ldm_protocol::helper::{self, Info, InfoRequest, VERSION};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 use tokio::io::AsyncWriteExt;
@@ -27,6 +27,9 @@ const TIDY_TIME: Duration = Duration::from_secs(2);
 
 /// A list that takes longer is done without: the default session can be started all the same.
 const INFO_TIME: Duration = Duration::from_secs(15);
+
+/// Time to look once more, while the user waits for their session.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// A connection to a server whose host key is good. Dropping it ends it, and with it the session on it.
 pub struct Remote {
@@ -104,6 +107,20 @@ impl Remote {
         }
         tracing::warn!(server = self.server(), "the server does not list its sessions in time");
         Ok(Info::default())
+    }
+
+    /// The user's other sessions there, sanitised. None if the server does not say: whoever starts a session there looks again.
+    pub async fn elsewhere(&self) -> Result<Vec<Elsewhere>, Failure> {
+        if self.bare {
+            return Ok(Vec::new());
+        }
+        match tokio::time::timeout(LOOK_TIME, self.ask_helper(None)).await {
+            Ok(info) => Ok(Elsewhere::sanitised(info?.unwrap_or_default().elsewhere)),
+            Err(_) => {
+                tracing::warn!(server = self.server(), "the server does not list the user's sessions in time");
+                Ok(Vec::new())
+            }
+        }
     }
 
     async fn ask_helper(&self, locale: Option<&str>) -> Result<Option<Info>, Failure> {

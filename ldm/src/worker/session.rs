@@ -278,6 +278,7 @@ impl RemoteSession {
         let failure = match reason {
             Refusal::Gone => self.failure(FailureKind::SessionGone),
             Refusal::NoDisplay => self.failure(FailureKind::NoX11),
+            Refusal::Elsewhere => self.failure(FailureKind::LoggedInElsewhere),
             Refusal::BadRequest => self.failure(FailureKind::Internal),
             Refusal::NotExecutable | Refusal::Failed => self.failure(FailureKind::SessionFailed),
         };
@@ -346,6 +347,7 @@ fn request(connection: &Connection, start: &Start, sound: Option<helper::Sound>)
         keyboard: start.keyboard.clone(),
         access: start.access,
         end_others: start.end_others,
+        end_only: start.end_only.clone(),
     }
 }
 

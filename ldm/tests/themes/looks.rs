@@ -142,6 +142,46 @@ fn an_old_theme_is_used_for_its_pictures() {
     assert!(said.out.contains(want), "{said:?}");
 }
 
+/// A theme that shows where the pointer is, whether the window is active, and everything that could move.
+const NERVOUS: &str = ":hover, :hover * { background-color: red; } :backdrop * { color: green; }
+    @keyframes turn { from { opacity: 0; } to { opacity: 1; } }
+    #card, #clock, #hint { animation: turn 0.3s infinite alternate; }
+    * { transition: all 5s; } #title { transition: color 9s; }";
+
+/// Of what may differ between two pictures: the pointer, which is at first in the middle of the X server's screen, the zone of
+/// the time and so the hour, and how fast the machine is.
+#[test]
+fn a_picture_is_the_same_at_any_time_and_wherever_the_pointer_is() {
+    let dir = folder(&[("theme.ini", b"name = x\n"), ("style.css", NERVOUS.as_bytes())]);
+    let mut all = Vec::new();
+    for (screen, zone) in [("800x600", "AAA0"), ("1920x1080", "BBB-9:21"), ("3000x700", "CCC5")] {
+        let Some(screen) = Screen::new(screen) else { return };
+        let pictures = TempDir::new().unwrap();
+        let mut args = vec!["--preview", path(&dir), "--size", "800x600", "--screenshot", path(&pictures), "--check"];
+        let names = ["sessions", "starting", "countdown", "menu-server", "failure-denied"];
+        args.extend(names.iter().flat_map(|name| ["--scenario", name]));
+        let mut command = screen.command(&args);
+        command.env("TZ", zone);
+        let said = finish(command);
+        assert!(said.good, "{said:?}");
+        all.push(names.map(|name| std::fs::read(pictures.path().join(format!("{name}.png"))).unwrap()));
+        if let [first, .., last] = &all[..] {
+            let other = names.iter().zip(first).zip(last).filter(|((_, one), other)| one != other);
+            let other: Vec<_> = other.map(|((name, _), _)| name).collect();
+            assert!(other.is_empty(), "{zone}: {other:?} look different");
+        }
+    }
+}
+
+/// Until GTK is connected there is no moment without a connection: an X server that begins anew, or ends, when its last client
+/// leaves does so only at the end.
+#[test]
+fn the_greeter_starts_on_an_x_server_that_ends_with_its_last_client() {
+    let Some(screen) = Screen::with("800x600", "-terminate") else { return };
+    let said = screen.run(&["--preview", &shipped("default"), "--check"]);
+    assert!(said.good, "{said:?}");
+}
+
 #[test]
 fn the_checker_names_every_mistake_with_its_place() {
     let Some(screen) = Screen::new("1024x768") else { return };

@@ -219,6 +219,19 @@ fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Resu
     scene.finish()
 }
 
+/// Logs the scene's user in at a greeter that asks for the name.
+fn log_in(scene: &Scene, assistant: &Assistant) -> Result<()> {
+    assistant.write("User name", &scene.user.name)?;
+    assistant.press("Log in")?;
+    assistant.wait_for_question("Password:")?;
+    assistant.write("Password:", &scene.user.password)?;
+    assistant.press("Log in")?;
+    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
+    assistant.select("Lab desk")?;
+    assistant.press("Start")?;
+    scene.desk().wait_until_up()
+}
+
 #[test]
 fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> Result<()> {
     let (mut scene, assistant) = watched(|_, daemon| Ok(daemon))?;
@@ -248,15 +261,7 @@ fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> 
         .wait_for("a switch that is on", wait::STEP, |widget| widget.name == "High contrast" && widget.is("pressed"))?;
     screen.key("Escape")?;
     assistant.wait_for_question("User name")?;
-    assistant.write("User name", &scene.user.name)?;
-    assistant.press("Log in")?;
-    assistant.wait_for_question("Password:")?;
-    assistant.write("Password:", &scene.user.password)?;
-    assistant.press("Log in")?;
-    assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab desk"))?;
-    assistant.select("Lab desk")?;
-    assistant.press("Start")?;
-    scene.desk().wait_until_up()?;
+    log_in(&scene, &assistant)?;
     let env = scene.desk().env()?;
     for (name, value) in [("GTK_THEME", "HighContrast"), ("XCURSOR_SIZE", "48"), ("QT_FONT_DPI", "144")] {
         ensure!(env.get(name).map(String::as_str) == Some(value), "{name}: {:?}", env.get(name));
@@ -265,6 +270,68 @@ fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> 
     ensure!(keyboard(&screen)? == (0, true, false), "sticky keys did not come along");
     scene.work_and_log_out()?;
     scene.daemon.stop()?;
+    scene.finish()
+}
+
+#[test]
+fn what_was_switched_on_reaches_an_automatic_login_too() -> Result<()> {
+    let state = tempfile::tempdir()?;
+    let scene = Scene::for_user(
+        |sshd| sshd,
+        |daemon, user| {
+            Desk { user }.prepare()?;
+            // As a greeter has left it.
+            let access = Access {
+                screen_reader: true,
+                high_contrast: true,
+                large_text: true,
+                large_pointer: true,
+                sticky_keys: true,
+                slow_keys: true,
+                keyboard: true,
+            };
+            let file = state.path().join("access.json");
+            fs::write(&file, serde_json::to_vec(&access)?)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            let daemon = daemon.set("LDM_STATE_DIR", &state.path().to_string_lossy()).set("LDM_AUTOLOGIN", "True");
+            let daemon = daemon.set("LDM_USERNAME", &user.name).set("LDM_PASSWORD", &user.password);
+            Ok(daemon.set("LDM_SESSION", "desk"))
+        },
+    )?;
+    scene.desk().wait_until_up().with_context(|| scene.daemon.log_text())?;
+    ensure!(!scene.daemon.has_new_greeter(), "there was a greeter");
+    ensure!(keyboard(&scene.x.screen())? == (0, true, true), "keys are neither sticky nor slow");
+    let env = scene.desk().env()?;
+    for (name, value) in [
+        ("GTK_THEME", "HighContrast"),
+        ("ADW_DEBUG_HIGH_CONTRAST", "1"),
+        ("GDK_DPI_SCALE", "1.5"),
+        ("QT_FONT_DPI", "144"),
+        ("XCURSOR_SIZE", "48"),
+        ("QT_ACCESSIBILITY", "1"),
+        ("QT_LINUX_ACCESSIBILITY_ALWAYS_ON", "1"),
+        ("GNOME_ACCESSIBILITY", "1"),
+        ("ACCESSIBILITY_ENABLED", "1"),
+    ] {
+        ensure!(env.get(name).map(String::as_str) == Some(value), "{name}: {:?}", env.get(name));
+    }
+    scene.finish()
+}
+
+#[test]
+fn sticky_keys_stay_when_the_layouts_are_turned_round_for_the_session() -> Result<()> {
+    let mut scene = Scene::with(
+        |sshd| sshd,
+        |daemon| Ok(daemon.set("XKBLAYOUT", "us,de").set("LDM_ACCESSIBILITY", "sticky-keys")),
+    )?;
+    let mut greeter = scene.daemon.greeter()?;
+    ensure!(greeter.seat()?.access.sticky_keys);
+    ensure!(matches!(greeter.request(&Request::LdmLayout { group: 1 })?, Response::Success));
+    scene.log_in_at(greeter)?;
+    ensure!(scene.desk().env()?.get("XKBLAYOUT").map(String::as_str) == Some("de,us"));
+    // Of a greeter that knows nothing of it.
+    ensure!(keyboard(&scene.x.screen())? == (0, true, false), "keys are not sticky");
+    scene.log_out()?;
     scene.finish()
 }
 
@@ -300,6 +367,28 @@ fn layouts_are_switched_by_key_by_mouse_and_by_whoever_else_does() -> Result<()>
     assistant.press("English (US)")?;
     shows("US")?;
     ensure!(keyboard(&screen)?.0 == 0);
+    scene.finish()
+}
+
+#[test]
+fn a_layout_is_still_the_users_after_the_greeter_was_killed() -> Result<()> {
+    let (mut scene, assistant) = watched(|_, daemon| Ok(daemon.set("XKBLAYOUT", "us,de")))?;
+    scene.desk().prepare()?;
+    let screen = scene.x.screen();
+    tap(&screen, 75)?;
+    assistant.wait_for("DE", wait::STEP, |widget| widget.name == "Keyboard layout: DE")?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(greeter(&scene)?.0), nix::sys::signal::Signal::SIGKILL)?;
+    let (_, socket) =
+        wait::until("another greeter", wait::STEP, || greeter(&scene).ok().filter(|(_, new)| new.ends_with("bus-2")))?;
+    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;
+    assistant.wait_for_question("User name")?;
+    assistant.wait_for("DE", wait::STEP, |widget| widget.name == "Keyboard layout: DE")?;
+    log_in(&scene, &assistant)?;
+    let env = scene.desk().env()?;
+    ensure!(env.get("XKBLAYOUT").map(String::as_str) == Some("de,us"), "{:?}", env.get("XKBLAYOUT"));
+    ensure!(keyboard(&screen)?.0 == 0, "the session types another layout than it is told of");
+    scene.work_and_log_out()?;
+    scene.daemon.stop()?;
     scene.finish()
 }
 

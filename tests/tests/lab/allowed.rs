@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::{Context, Result, ensure};
 use ldm_protocol::FailureKind;
 use ldm_protocol::greetd::{Request, Response};
-use ldm_tests::{Daemon, Desk, Scene, User, XServer, wait};
+use ldm_tests::{Daemon, Desk, Greeter, Scene, User, XServer, wait};
 
 /// A group that is in every Debian and that no user is in by themselves.
 const GROUP: &str = "games";
@@ -151,6 +151,15 @@ impl Other {
         Ok(Self { daemon, x })
     }
 
+    /// Begins a session of the scene's user here.
+    fn log_in(&mut self, scene: &Scene) -> Result<()> {
+        let mut greeter = self.daemon.greeter()?;
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        scene.desk().prepare()?;
+        greeter.start(Some("desk"))?;
+        self.is_in(&scene.desk())
+    }
+
     fn is_in(&self, desk: &Desk<'_>) -> Result<()> {
         desk.wait_until_up()?;
         self.x.screen().wait_for(&desk.title(), wait::STEP)
@@ -158,8 +167,8 @@ impl Other {
 }
 
 /// The first client's session has ended, and its next greeter says why.
-fn was_taken(scene: &mut Scene) -> Result<()> {
-    let mut greeter = scene.daemon.greeter()?;
+fn was_taken(daemon: &mut Daemon) -> Result<()> {
+    let mut greeter = daemon.greeter()?;
     let failure = greeter.seat()?.failure.context("no reason")?;
     ensure!(failure.kind == FailureKind::SessionTaken, "{failure:?}");
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
@@ -179,7 +188,7 @@ fn ldm_limit_one_session_ends_the_others_and_tells_them() -> Result<()> {
     scene.desk().prepare()?;
     greeter.start(Some("desk"))?;
     other.is_in(&scene.desk())?;
-    was_taken(&mut scene)?;
+    was_taken(&mut scene.daemon)?;
     assert!(other.daemon.log_text().contains("end on the server"), "{}", other.daemon.log_text());
     let windows = scene.user.processes().into_iter().map(ldm_tests::sweep::command_line);
     assert_eq!(windows.filter(|line| line.starts_with("xterm")).count(), 1, "both sessions run");
@@ -210,9 +219,69 @@ fn ldm_limit_one_session_prompt_asks_first() -> Result<()> {
     scene.desk().prepare()?;
     greeter.start(Some("desk"))?;
     other.is_in(&scene.desk())?;
-    was_taken(&mut scene)?;
+    was_taken(&mut scene.daemon)?;
     scene.log_out()?;
     other.daemon.stop()?;
+    scene.finish()
+}
+
+/// The sessions elsewhere that the greeter is to ask about.
+fn asked_about(greeter: &mut Greeter) -> Result<usize> {
+    Ok(greeter.sessions()?.elsewhere.len())
+}
+
+#[test]
+fn a_session_that_begins_after_the_question_is_asked_about_too() -> Result<()> {
+    let mut scene = Scene::new()?;
+    scene.log_in()?;
+    let ask = [("LDM_LIMIT_ONE_SESSION", "True"), ("LDM_LIMIT_ONE_SESSION_PROMPT", "True")];
+    let mut other = Other::new(&scene, &ask)?;
+    let mut third = Other::new(&scene, &[])?;
+    let mut greeter = other.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    assert_eq!(asked_about(&mut greeter)?, 1);
+    // Between question and answer.
+    third.log_in(&scene)?;
+    assert!(matches!(greeter.request(&Request::LdmEndOthers)?, Response::Success));
+    let start = Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let Response::Error { failure: Some(failure), .. } = greeter.request(&start)? else { panic!("nobody was asked") };
+    assert_eq!(failure.kind, FailureKind::LoggedInElsewhere);
+    assert_eq!(asked_about(&mut greeter)?, 2);
+    assert!(!scene.daemon.has_new_greeter() && !third.daemon.has_new_greeter(), "ended unasked");
+    assert!(matches!(greeter.request(&Request::LdmEndOthers)?, Response::Success));
+    scene.desk().prepare()?;
+    greeter.start(Some("desk"))?;
+    other.is_in(&scene.desk())?;
+    was_taken(&mut scene.daemon)?;
+    was_taken(&mut third.daemon)?;
+    scene.log_out()?;
+    other.daemon.stop()?;
+    third.daemon.stop()?;
+    scene.finish()
+}
+
+#[test]
+fn one_that_begins_while_the_session_starts_ends_nothing_and_is_asked_about_next() -> Result<()> {
+    let mut scene = Scene::new()?;
+    let ask = [("LDM_LIMIT_ONE_SESSION", "True"), ("LDM_LIMIT_ONE_SESSION_PROMPT", "True")];
+    let mut other = Other::new(&scene, &ask)?;
+    let mut greeter = other.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    assert_eq!(asked_about(&mut greeter)?, 0);
+    greeter.choose(Some("desk"), &[])?;
+    // Nobody can be asked any more: this greeter is about to go.
+    scene.log_in()?;
+    greeter.leave()?;
+    let mut greeter = other.daemon.greeter()?;
+    let failure = greeter.seat()?.failure.context("no reason")?;
+    let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    assert_eq!((failure.kind, failure.detail), (FailureKind::LoggedInElsewhere, Some(host)));
+    assert!(!scene.daemon.has_new_greeter(), "ended unasked");
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    assert_eq!(asked_about(&mut greeter)?, 1);
+    drop(greeter);
+    other.daemon.stop()?;
+    scene.log_out()?;
     scene.finish()
 }
 
@@ -223,7 +292,7 @@ fn without_ldm_limit_one_session_both_go_on() -> Result<()> {
     let mut other = Other::new(&scene, &[])?;
     let mut greeter = other.daemon.greeter()?;
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
-    assert_eq!(greeter.sessions()?.elsewhere, []);
+    assert_eq!(asked_about(&mut greeter)?, 0);
     scene.desk().prepare()?;
     greeter.start(Some("desk"))?;
     other.is_in(&scene.desk())?;

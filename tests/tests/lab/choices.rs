@@ -91,6 +91,13 @@ fn layouts(screen: &Screen) -> Result<String> {
     sound::output(screen.command("setxkbmap").arg("-query"))
 }
 
+/// Whether the second layout is in use, by the keyboard's light for it.
+fn second_group(screen: &Screen) -> Result<bool> {
+    let state = sound::output(screen.command("xset").arg("q"))?;
+    let led = state.split("Group 2:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    Ok(led.context("no such light")? == "on")
+}
+
 #[test]
 fn a_language_is_chosen_by_its_name_used_and_remembered() -> Result<()> {
     let mut scene = with_locales(&["de_AT.utf8", "de_DE.utf8"], |seat| seat.set("LDM_LANGUAGE", "C.UTF-8"))?;
@@ -184,14 +191,9 @@ fn keyboard_layouts_are_on_the_display_and_the_chosen_one_is_the_sessions_first(
     let before = layouts(&screen)?;
     assert!(before.contains("us,de") && before.contains(",nodeadkeys") && before.contains("grp:alt_shift"), "{before}");
     // The user switches as the option has it; the greeter sees that and says so.
-    let second_group = || -> Result<bool> {
-        let state = sound::output(screen.command("xset").arg("q"))?;
-        let led = state.split("Group 2:").nth(1).and_then(|rest| rest.split_whitespace().next());
-        Ok(led.context("no such light")? == "on")
-    };
     let ldm = scene.lab.bin()?.join("ldm");
     sound::output(screen.command(&ldm.to_string_lossy()).args(["keyboard", "--group", "1"]))?;
-    ensure!(second_group()?, "the second layout is not in use");
+    ensure!(second_group(&screen)?, "the second layout is not in use");
     success(&mut greeter, &Request::LdmLayout { group: 1 })?;
     assert_eq!(refused(&mut greeter, &Request::LdmLayout { group: 2 })?.0, None);
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
@@ -201,7 +203,7 @@ fn keyboard_layouts_are_on_the_display_and_the_chosen_one_is_the_sessions_first(
     assert_eq!(env.get("XKBVARIANT").map(String::as_str), Some("nodeadkeys,"));
     assert_eq!(env.get("XKBOPTIONS").map(String::as_str), Some("grp:alt_shift_toggle"));
     assert_eq!(env.get("XKBMODEL"), None);
-    ensure!(!second_group()?, "the layout that was chosen comes first, and the first is in use");
+    ensure!(!second_group(&screen)?, "the layout that was chosen comes first, and the first is in use");
     let during = layouts(&screen)?;
     assert!(during.contains("de,us") && during.contains("nodeadkeys,"), "{during}");
     scene.work_and_log_out()?;
@@ -210,6 +212,22 @@ fn keyboard_layouts_are_on_the_display_and_the_chosen_one_is_the_sessions_first(
     greeter.seat()?;
     wait::until("the layouts to come back", wait::STEP, || layouts(&screen).ok().filter(|all| all.contains("us,de")))?;
     drop(greeter);
+    scene.finish()
+}
+
+#[test]
+fn a_layout_that_nobody_told_of_is_not_left_to_the_session() -> Result<()> {
+    let mut scene = with(|seat| seat.set("XKBLAYOUT", "us,de"))?;
+    let screen = scene.x.screen();
+    let greeter = scene.daemon.greeter()?;
+    // As by a key at the last moment, or before the greeter crashed.
+    let ldm = scene.lab.bin()?.join("ldm");
+    sound::output(screen.command(&ldm.to_string_lossy()).args(["keyboard", "--group", "1"]))?;
+    ensure!(second_group(&screen)?, "the second layout is not in use");
+    scene.log_in_at(greeter)?;
+    assert_eq!(scene.desk().env()?.get("XKBLAYOUT").map(String::as_str), Some("us,de"));
+    ensure!(!second_group(&screen)?, "the session is told of one layout and types another");
+    scene.log_out()?;
     scene.finish()
 }
 

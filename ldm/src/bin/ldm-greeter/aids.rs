@@ -26,6 +26,8 @@ pub(crate) struct Aids {
     names: RefCell<Vec<String>>,
     /// There is no way back any more.
     starting: Cell<bool>,
+    /// The daemon knows the layout that was in use when this greeter began.
+    told: Cell<bool>,
     send: Rc<dyn Fn(Event)>,
 }
 
@@ -52,6 +54,7 @@ impl Aids {
             panel,
             names: RefCell::new(Vec::new()),
             starting: Cell::new(false),
+            told: Cell::new(false),
             send: Rc::clone(send),
         });
         this.bar.access.set_useful(true);
@@ -90,7 +93,18 @@ impl Aids {
             self.screens.show(seat);
             self.panel.show(seat.access, seat.assistants);
             self.screens.expect_keyboard(self.panel.access().keyboard && seat.assistants.keyboard);
+            if !self.told.replace(true) {
+                self.tell_layout();
+            }
         }
+    }
+
+    /// An earlier greeter that was killed has left the display in the layout that its user chose.
+    fn tell_layout(&self) {
+        let Some(keyboard) = self.screens.keyboard().filter(|keyboard| keyboard.group() != 0).cloned() else { return };
+        let send = Rc::clone(&self.send);
+        // Not now: what is shown here is not to change meanwhile.
+        glib::idle_add_local_once(move || send(Event::LayoutChanged(keyboard.group())));
     }
 
     /// The key of the screen reader.

@@ -12,6 +12,20 @@ use gtk4::prelude::WidgetExt;
 
 use crate::window::set;
 
+thread_local! {
+    static STOPPED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For pictures: it is the same time for ever, and a day whose name is long.
+pub(crate) fn stop() {
+    STOPPED.set(true);
+}
+
+/// What time it is here.
+pub(crate) fn now() -> Option<glib::DateTime> {
+    if STOPPED.get() { glib::DateTime::from_utc(2026, 9, 30, 20, 28, 0.0) } else { glib::DateTime::now_local() }.ok()
+}
+
 /// The clock.
 pub(crate) struct Clock {
     label: gtk4::Label,
@@ -58,7 +72,7 @@ impl Clock {
             #[weak(rename_to = this)]
             self,
             move || {
-                if let Ok(now) = glib::DateTime::now_local() {
+                if let Some(now) = now() {
                     this.show(&now);
                 }
             }
@@ -85,8 +99,11 @@ impl Clock {
     }
 
     fn go_on(self: &Rc<Self>, run: u32) {
-        let Ok(now) = glib::DateTime::now_local() else { return };
+        let Some(now) = now() else { return };
         let format = self.show(&now);
+        if STOPPED.get() {
+            return;
+        }
         let left = if shows_seconds(&format) { 1 } else { 60 - now.second().clamp(0, 59) };
         glib::timeout_add_local_once(
             Duration::from_secs(u64::try_from(left).unwrap_or(1)),

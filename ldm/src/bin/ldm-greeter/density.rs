@@ -82,10 +82,9 @@ pub(crate) fn scale(panels: &[Panel]) -> u32 {
     wanted.min(bound).max(1)
 }
 
-/// The monitors of `DISPLAY`, the primary one first; none where the X server does not say.
-pub(crate) fn panels() -> Vec<Panel> {
+/// The monitors of this screen, the primary one first; none where the X server does not say.
+pub(crate) fn panels(x: &RustConnection, screen: usize) -> Vec<Panel> {
     let panels = || {
-        let (x, screen) = RustConnection::connect(None).ok()?;
         let root = x.setup().roots.get(screen)?.root;
         let mut monitors = x.randr_get_monitors(root, true).ok()?.reply().ok()?.monitors;
         monitors.sort_by_key(|monitor| !monitor.primary);

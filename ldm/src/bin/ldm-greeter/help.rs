@@ -13,7 +13,7 @@ use crate::i18n::{fill, gettext};
 use crate::model::{Event, Model};
 use crate::monitors::Room;
 use crate::window::{Missing, get, set};
-use crate::{failure, said};
+use crate::{clock, failure, said};
 
 const FACT: &str = include_str!("fact.ui");
 
@@ -141,7 +141,7 @@ impl Help {
             }
             self.shown.replace(rows);
         }
-        let text = report(model, glib::DateTime::now_utc().ok());
+        let text = report(model, clock::now().and_then(|now| now.to_utc().ok()));
         if *self.code.borrow() != text {
             self.qr.set_paintable(picture(&text, self.scale.get()).as_ref());
             self.code.replace(text);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use x11rb::protocol::Event;
-use x11rb::protocol::xkb::{self, BoolCtrl, ConnectionExt as _, EventType, Group, ID, MapPart, NameDetail, StatePart};
+use x11rb::protocol::xkb::{self, ConnectionExt as _, EventType, Group, ID, MapPart, NameDetail, StatePart};
 use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
 
 use crate::catalogue::Catalogue;
@@ -158,47 +158,10 @@ impl Keyboard {
         self.lock((self.group.get() + 1) % count);
     }
 
-    /// Shift and the like stay until the next key; a key counts only when it is held. Both stay when the greeter has gone.
+    /// Has keys be sticky and slow, or not. Both stay when the greeter has gone.
     pub(crate) fn help(&self, sticky: bool, slow: bool) {
         let Some(server) = &self.server else { return };
-        let both = BoolCtrl::STICKY_KEYS | BoolCtrl::SLOW_KEYS;
-        let none = BoolCtrl::from(0_u32);
-        let wanted = if sticky { BoolCtrl::STICKY_KEYS } else { none } | if slow { BoolCtrl::SLOW_KEYS } else { none };
-        let (mods, vmods) = (ModMask::from(0_u16), xkb::VMod::from(0_u16));
-        let options = xkb::AXOption::from(0_u16);
-        // Only what is said to change is read by the server: the switches, and none of the times.
-        let _ = server.x.xkb_set_controls(
-            u16::from(ID::USE_CORE_KBD),
-            mods,
-            mods,
-            mods,
-            mods,
-            vmods,
-            vmods,
-            vmods,
-            vmods,
-            0,
-            0,
-            options,
-            both,
-            wanted,
-            xkb::Control::CONTROLS_ENABLED,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            none,
-            none,
-            options,
-            options,
-            &[0; 32],
-        );
+        let _ = ldm::keyboard::help(&server.x, sticky, slow);
         server.settle();
     }
 

@@ -51,6 +51,7 @@ use crate::link::Link;
 use crate::model::{Action, Event, Model};
 use crate::screens::Screens;
 use crate::window::Window;
+use crate::xserver::Connected;
 
 /// The program's name, in logs and for assistive programs.
 const NAME: &str = "ldm-greeter";
@@ -83,10 +84,12 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = setup::ensure(args.accessible || setup::accessible()) {
+    let connected = xserver::connect();
+    if let Err(error) = setup::ensure(args.accessible || setup::accessible(), &connected) {
         say(&format!("goes on without the light set-up: {error}"));
     }
-    let ended = if args.preview.wanted() { args.preview.run() } else { run(args).map(|()| ExitCode::SUCCESS) };
+    let ended =
+        if args.preview.wanted() { args.preview.run() } else { run(args, connected).map(|()| ExitCode::SUCCESS) };
     match ended {
         Ok(code) => code,
         Err(error) => {
@@ -106,7 +109,7 @@ struct Greeter {
     accessible: bool,
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
+fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     glib::set_prgname(Some(NAME));
     // What assistive programs call the greeter.
     glib::set_application_name(NAME);
@@ -121,7 +124,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
     let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let username = setup::username();
-    let screens = Screens::new();
+    let screens = Screens::new(connected);
     let greeter = Rc::new(Greeter {
         model: RefCell::new(Model::new(username.clone(), args.cmd)),
         window: OnceCell::new(),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use gtk4::gdk::{self, Rectangle};
 use gtk4::glib::clone;
-use gtk4::{gio, prelude::*};
+use gtk4::{cairo, gio, prelude::*};
 
 /// A monitor lower or narrower than this gets the style class `compact`.
 const COMPACT: i32 = 560;
@@ -69,7 +69,7 @@ pub(crate) struct Monitors {
     stage: gtk4::Box,
     backdrop: gtk4::Fixed,
     /// The picture for so many pixels.
-    picture: Box<dyn Fn(i32, i32) -> Option<gdk::Texture>>,
+    picture: Box<dyn Fn(i32, i32) -> Option<cairo::ImageSurface>>,
     /// Where the pointer is, in pixels of the screen.
     pointer: Box<dyn Fn() -> Option<(i32, i32)>>,
     changed: Box<dyn Fn(Room)>,
@@ -91,7 +91,7 @@ impl Monitors {
         window: &gtk4::Window,
         stage: &gtk4::Box,
         backdrop: &gtk4::Fixed,
-        picture: impl Fn(i32, i32) -> Option<gdk::Texture> + 'static,
+        picture: impl Fn(i32, i32) -> Option<cairo::ImageSurface> + 'static,
         pointer: impl Fn() -> Option<(i32, i32)> + 'static,
         changed: impl Fn(Room) + 'static,
     ) -> Rc<Self> {
@@ -222,19 +222,34 @@ impl Monitors {
             if screens.iter().take(index).any(|other| other.area == area) {
                 continue;
             }
-            let texture = (self.picture)(area.width() * scale, area.height() * scale);
-            let picture = gtk4::Picture::builder()
-                .content_fit(gtk4::ContentFit::Cover)
+            let Some(surface) = (self.picture)(area.width() * scale, area.height() * scale) else { continue };
+            let picture = gtk4::DrawingArea::builder()
                 .accessible_role(gtk4::AccessibleRole::Presentation)
-                .width_request(area.width())
-                .height_request(area.height())
+                .content_width(area.width())
+                .content_height(area.height())
                 .can_target(false)
                 .build();
-            picture.set_paintable(texture.as_ref());
+            picture.set_draw_func(move |_, context, width, height| {
+                // cairo remembers what goes wrong in its context; there is nobody here to tell.
+                let _ = cover(context, &surface, width, height);
+            });
             self.backdrop.put(&picture, area.x().into(), area.y().into());
         }
         self.drawn.replace(screens.to_vec());
     }
+}
+
+/// Draws the picture so that it covers all, and cuts off what is too much.
+fn cover(context: &cairo::Context, surface: &cairo::ImageSurface, width: i32, height: i32) -> Result<(), cairo::Error> {
+    let [width, height, own_width, own_height] =
+        [width, height, surface.width().max(1), surface.height().max(1)].map(f64::from);
+    let scale = (width / own_width).max(height / own_height);
+    context.translate((width - own_width * scale) / 2.0, (height - own_height * scale) / 2.0);
+    context.scale(scale, scale);
+    context.set_source_surface(surface, 0.0, 0.0)?;
+    // At the edges, too, there is nothing behind the picture.
+    context.source().set_extend(cairo::Extend::Pad);
+    context.paint()
 }
 
 /// Whether it is the same monitor, perhaps in another mode or place.

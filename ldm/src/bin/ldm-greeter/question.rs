@@ -105,7 +105,7 @@ mod tests {
     fn a_question_names_what_would_be_lost() {
         let power = Question::Power(Power::ShutDown, vec!["ann".into(), "{users}".into()]);
         assert_eq!(text(&power), "Logged in at this computer: ann, {users}. Switch it off and end what they do?");
-        let at = |client: &str, since| Elsewhere { client: client.into(), since };
+        let at = |client: &str, since| Elsewhere { client: client.into(), since, ..Elsewhere::default() };
         let one = text(&Question::Elsewhere(vec![at("tc7", 1_790_000_000)]));
         assert!(one.starts_with("You are logged in at tc7 since ") && one.contains("2026, "), "{one}");
         let two = text(&Question::Elsewhere(vec![at("", 0), at("{time}", u64::MAX)]));

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gtk4::gdk;
+use gtk4::cairo;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 use ldm_protocol::greetd::Seat;
@@ -12,7 +12,7 @@ use x11rb::protocol::Event;
 
 use crate::keyboard::Keyboard;
 use crate::monitors::{Monitors, Room};
-use crate::xserver::XServer;
+use crate::xserver::{Connected, XServer};
 
 /// Whoever takes the keyboard away from the greeter keeps it for so long; two who both want it must not keep each other busy.
 const REFOCUS: Duration = Duration::from_millis(100);
@@ -31,8 +31,8 @@ pub(crate) struct Screens {
 
 impl Screens {
     /// The display that GTK draws on.
-    pub(crate) fn new() -> Rc<Self> {
-        let server = XServer::connect();
+    pub(crate) fn new(connected: Connected) -> Rc<Self> {
+        let server = XServer::new(connected);
         let keyboard = server.as_ref().filter(|server| server.has_xkb).map(Keyboard::new);
         Self::of(server, keyboard)
     }
@@ -65,7 +65,7 @@ impl Screens {
         window: &gtk4::Window,
         stage: &gtk4::Box,
         backdrop: &gtk4::Fixed,
-        picture: impl Fn(i32, i32) -> Option<gdk::Texture> + 'static,
+        picture: impl Fn(i32, i32) -> Option<cairo::ImageSurface> + 'static,
         changed: impl Fn(Room) + 'static,
     ) {
         let server = self.server.clone();

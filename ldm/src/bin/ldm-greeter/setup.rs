@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::density;
+use crate::xserver::Connected;
 
 /// `1`: what is needed by assistive programs is loaded.
 const ACCESSIBLE: &str = "LDM_GREETER_A11Y";
@@ -74,12 +75,12 @@ pub(crate) fn inherits_link() -> bool {
 }
 
 /// Puts the light set-up and the scale for these monitors into the environment, where they are missing. Before GTK starts.
-pub(crate) fn ensure(accessible: bool) -> io::Result<()> {
+pub(crate) fn ensure(accessible: bool, connected: &Connected) -> io::Result<()> {
     let mut changes = changes(accessible, |key| env::var_os(key));
     // The administrator's own choice stays.
-    let scale = if env::var_os(SCALE).is_none() { density::scale(&density::panels()) } else { 1 };
-    let scale = scale.to_string();
-    if scale != "1" {
+    let panels = connected.as_ref().map(|(x, screen)| density::panels(x, *screen)).unwrap_or_default();
+    let scale = density::scale(&panels).to_string();
+    if scale != "1" && env::var_os(SCALE).is_none() {
         changes.push((SCALE, Some(&scale)));
     }
     ldm::sys::set_environment(changes)

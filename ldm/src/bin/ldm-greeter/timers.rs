@@ -14,6 +14,15 @@ use crate::setup;
 /// How often the list of servers is looked at while it is open.
 const SERVERS: Duration = Duration::from_secs(3);
 
+thread_local! {
+    static STOPPED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For pictures: nothing happens by itself, however long it takes to draw one.
+pub(crate) fn stop() {
+    STOPPED.set(true);
+}
+
 /// The timers. Each is set only while it is wanted, so that an idle greeter sleeps.
 pub(crate) struct Timers {
     send: Rc<dyn Fn(Event)>,
@@ -66,7 +75,7 @@ impl Timers {
     }
 
     fn wait(self: &Rc<Self>) {
-        if self.waiting.replace(true) {
+        if STOPPED.get() || self.waiting.replace(true) {
             return;
         }
         let left = self.idle.saturating_sub(self.touched.get().elapsed());
@@ -89,6 +98,9 @@ impl Timers {
 
     /// Sets what this model wants.
     pub(crate) fn show(self: &Rc<Self>, model: &Model, bar: &Rc<Bar>) {
+        if STOPPED.get() {
+            return;
+        }
         if model.counting().is_some() && !self.counting.replace(true) {
             glib::timeout_add_local_once(
                 Duration::from_secs(1),

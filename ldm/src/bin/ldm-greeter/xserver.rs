@@ -11,6 +11,7 @@ use std::rc::Rc;
 use gtk4::gio::{self, Cancellable, prelude::*};
 use gtk4::glib::{self, ControlFlow, IOCondition};
 use x11rb::connection::{Connection, RequestConnection};
+use x11rb::errors::ConnectError;
 use x11rb::protocol::Event;
 use x11rb::protocol::dpms::{self, ConnectionExt as _};
 use x11rb::protocol::xkb;
@@ -51,10 +52,18 @@ pub(crate) struct XServer {
 
 type Listener = Rc<dyn Fn(&Event)>;
 
+/// A connection, and the number of its screen.
+pub(crate) type Connected = Result<(RustConnection, usize), ConnectError>;
+
+/// Connects to `DISPLAY`, before GTK does: a server without other clients begins anew when the last one leaves, and then turns
+/// away whoever comes. So keep it.
+pub(crate) fn connect() -> Connected {
+    RustConnection::connect(None)
+}
+
 impl XServer {
-    /// Connects to `DISPLAY`. Without a connection the greeter does without all of this.
-    pub(crate) fn connect() -> Option<Rc<Self>> {
-        let connected = RustConnection::connect(None);
+    /// Without a connection the greeter does without all of this.
+    pub(crate) fn new(connected: Connected) -> Option<Rc<Self>> {
         let (x, screen) =
             connected.map_err(|error| crate::say(&format!("no connection to the X server: {error}"))).ok()?;
         let root = x.setup().roots.get(screen)?.root;

@@ -321,17 +321,29 @@ impl Driver {
     }
 
     /// Has the worker start the session, as soon as no command of the menu runs on its display and that has the layout that
-    /// was chosen. The next session, which may begin without a greeter, begins with the first layout again.
+    /// was chosen, and sticky and slow keys. The next session, which may begin without a greeter, begins with the first layout
+    /// again.
     pub(super) fn tell_start(&mut self, start: Command) {
         let commands: Vec<_> = self.choices.commands.drain(..).map(Beside::end).collect();
         let commands_ran = std::mem::take(&mut self.choices.commands_ran);
         let group = std::mem::take(&mut self.choices.group);
         let turned = group != 0 || self.choices.rotated;
-        if !turned && !commands_ran {
+        // The greeter has done so already; but there may have been none, or another one, or another keyboard since.
+        let helped = self.access.sticky_keys || self.access.slow_keys;
+        // A layout may have been switched to that nobody could tell of any more: the session would type that one, and show
+        // the first.
+        let switched = self.layouts() > 1;
+        if !turned && !switched && !commands_ran && !helped {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let setup = turned.then(|| self.keyboard().again(self.config.keyboard.rotated(group)));
+        let mut setup = match turned {
+            true => Some(self.keyboard().again(self.config.keyboard.rotated(group))),
+            false => switched.then(|| self.keyboard().untouched().first()),
+        };
+        if helped {
+            setup = Some(setup.unwrap_or_else(|| self.keyboard().untouched()).with_help(self.access));
+        }
         self.choices.rotated = group != 0;
         let display = self.display.as_ref().map(|d| d.name.clone()).unwrap_or_default();
         self.spawn(Part::Client, async move {

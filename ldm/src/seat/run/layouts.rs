@@ -1,8 +1,10 @@
-//! Keyboard layouts on the display: `XKBLAYOUT` and its friends, by setxkbmap(1) and `ldm keyboard`, both as the greeter's user.
+//! The keyboard of the display: `XKBLAYOUT` and its friends, sticky and slow keys, by setxkbmap(1) and `ldm keyboard`, both as the
+//! greeter's user.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ldm_protocol::client::Access;
 use ldm_protocol::helper::Keyboard;
 
 use super::power;
@@ -22,6 +24,8 @@ pub(super) struct Setup {
     num_lock: Option<bool>,
     /// A display that was used before may be in any layout.
     first_group: bool,
+    /// Sticky and slow keys; `None`: as they are.
+    help: Option<(bool, bool)>,
     account: Account,
     authority: PathBuf,
     /// Where the configuration speaks of it.
@@ -37,6 +41,7 @@ impl Setup {
             keyboard: config.keyboard.clone(),
             num_lock: config.num_lock,
             first_group: false,
+            help: None,
             account: account.clone(),
             authority,
             place: place.unwrap_or_default(),
@@ -45,7 +50,25 @@ impl Setup {
 
     /// For a display whose keyboard is in use: with this one's layouts, and the first of them switched to.
     pub(super) fn again(mut self, keyboard: Keyboard) -> Self {
-        (self.keyboard, self.num_lock, self.first_group) = (keyboard, None, true);
+        (self.keyboard, self.num_lock) = (keyboard, None);
+        self.first()
+    }
+
+    /// For a display that has what is configured already.
+    pub(super) fn untouched(mut self) -> Self {
+        (self.keyboard, self.num_lock) = (Keyboard::default(), None);
+        self
+    }
+
+    /// The same with the first layout switched to, whoever has switched to another.
+    pub(super) fn first(mut self) -> Self {
+        self.first_group = true;
+        self
+    }
+
+    /// The same with sticky and slow keys as they are switched on at this client.
+    pub(super) fn with_help(mut self, access: Access) -> Self {
+        self.help = Some((access.sticky_keys, access.slow_keys));
         self
     }
 
@@ -66,10 +89,14 @@ impl Setup {
         if self.first_group {
             locks = locks.args(["--group", "0"]);
         }
-        if (self.num_lock.is_some() || self.first_group)
+        if let Some((sticky, slow)) = self.help {
+            let word = |on| if on { "true" } else { "false" };
+            locks = locks.args(["--sticky-keys", word(sticky), "--slow-keys", word(slow)]);
+        }
+        if (self.num_lock.is_some() || self.first_group || self.help.is_some())
             && let Err(why) = self.run(locks, display).await
         {
-            tracing::warn!("X_NUMLOCK and the layout cannot be switched: {why}");
+            tracing::warn!("X_NUMLOCK, the layout, sticky and slow keys cannot be switched: {why}");
         }
     }
 

@@ -59,11 +59,10 @@ impl Driver {
     }
 
     pub(super) fn start_session(&mut self, choice: Choice) {
-        let Choice { session, remember, language, remember_language, language_is_default, missing_language } = choice;
-        if let Some(missing) = missing_language {
+        if let Some(missing) = choice.missing_language {
             tracing::warn!(language = missing, "the server has no such language; the session gets another");
         }
-        tracing::info!(session = session.as_deref().unwrap_or("default"), "starting the session");
+        tracing::info!(session = choice.session.as_deref().unwrap_or("default"), "starting the session");
         let display = self.display.clone().unwrap_or_default();
         let direct = display.cookie.filter(|_| self.config.directx).map(|cookie| DirectDisplay {
             // The worker puts this machine's address before it, as the server sees it.
@@ -75,19 +74,20 @@ impl Driver {
         let services = protocol::Services { sound: self.start_sound(card_is_free), ..self.services() };
         let keyboard = self.session_keyboard();
         self.tell_start(Command::Start(Box::new(Start {
-            session,
-            remember,
-            language,
+            session: choice.session,
+            remember: choice.remember,
+            language: choice.language,
             xsession,
             display,
             direct,
             services,
-            remember_language,
-            language_is_default,
+            remember_language: choice.remember_language,
+            language_is_default: choice.language_is_default,
             env: self.config.client_env.clone(),
             keyboard,
             access: self.access,
             end_others: Limit::of(&self.config) != Limit::Off,
+            end_only: choice.end_only,
         })));
     }
 }

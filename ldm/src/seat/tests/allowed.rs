@@ -207,11 +207,14 @@ fn one_session_with_a_question() {
                 ask run ldm-session xfce -> error LoggedInElsewhere
                 ask end-others -> success
                 ask sessions -> sessions xfce,icewm icewm default
-                ask run ldm-session xfce -> log; success
-                link-closed -> session xfce remember"],
+                ask run ldm-session xfce -> look
+                w1 elsewhere tc2 -> log; success
+                link-closed -> session xfce remember ends 2"],
         ]
         .concat(),
     );
+    // Nobody agrees to what they were not told of.
+    play_all(policy(), &[&chosen[..], &["ask end-others -> misuse there is nothing to end"]].concat());
     play_all(policy(), &[&chosen[..], &["ask cancel -> drop-worker; success\nask create bob -> worker 2"]].concat());
     // Who refuses may let another one log in.
     play_all(
@@ -235,9 +238,52 @@ fn one_session_with_a_question() {
             "w1 authenticated ->
             w1 sessions xfce user=alice -> allowed; publish xfce; success
             ask end-others -> misuse there is nothing to end
-            ask run ldm-session xfce -> success",
+            ask run ldm-session xfce -> look
+            w1 elsewhere -> success
+            link-closed -> session xfce remember ends ",
         ],
     );
+}
+
+#[test]
+fn sessions_that_begin_after_the_question_are_asked_about_too() {
+    let policy = || rules("LDM_LIMIT_ONE_SESSION = y\nLDM_LIMIT_ONE_SESSION_PROMPT = y");
+    let play = |lines: &str| {
+        let chosen = [GREETING, CONNECTING, ASKED, ANSWERED, "w1 authenticated ->"];
+        let before = "w1 sessions xfce icewm user=alice at=tc2 -> allowed; publish xfce,icewm; success
+            ask sessions -> sessions xfce,icewm icewm default at tc2
+            ask end-others -> success
+            ask run ldm-session xfce -> look";
+        play_all(policy(), &[&chosen[..], &[before, lines]].concat());
+    };
+    play(
+        "w1 elsewhere tc2 tc3 -> error LoggedInElsewhere
+        ask sessions -> sessions xfce,icewm icewm default at tc2 at tc3
+        # not before somebody has agreed to both
+        ask run ldm-session xfce -> error LoggedInElsewhere
+        ask end-others -> success
+        ask run ldm-session xfce -> look
+        w1 elsewhere tc3 -> log; success
+        link-closed -> session xfce remember ends 2,3
+        greeter-exit ->
+        # one has begun since
+        w1 elsewhere-again -> log; drop-worker; stop-display
+        display-exit -> start-display
+        ready -> start-greeter
+        ask hello -> seat srv Some(LoggedInElsewhere)",
+    );
+    // What has ended by itself needs no question.
+    play("w1 elsewhere -> success\nlink-closed -> session xfce remember ends 2");
+    // A helper that names none.
+    play("w1 elsewhere tcx -> error LoggedInElsewhere");
+    play("w1 lost -> log; drop-worker; error ConnectionLost");
+    play("ask cancel -> misuse cancelled; drop-worker; success\nw1 elsewhere tc2 ->");
+    play("link-closed -> drop-worker");
+    play("greeter-exit -> log; drop-worker\n+200 tick -> start-greeter");
+    play("ask sessions -> log; close-link; drop-worker");
+    play("w1 sessions xfce -> log; drop-worker; error Internal");
+    // It was not asked for.
+    play("w1 elsewhere tc2 -> log; success\nw1 elsewhere tc2 -> log; drop-worker; terminate-greeter");
 }
 
 #[test]

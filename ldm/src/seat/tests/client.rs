@@ -83,6 +83,22 @@ fn another_server_is_used_from_the_next_connection_on() {
 }
 
 #[test]
+fn a_chosen_server_is_for_one_session_however_that_ends() {
+    let chosen = "ask server b -> use b; success
+        ask create alice -> worker 1
+        w1 connected b -> login alice
+        w1 secret Password: -> Secret Password:
+        ask answer x -> answer x";
+    let begun = [GREETING, chosen, CHOOSING, STARTING];
+    let ran = [&begun[..], &["w1 started -> remember alice"]].concat();
+    let lost = "w1 link-lost -> log; use any; drop-worker; stop-display";
+    play_all(choices(), &[&ran[..], &[lost]].concat());
+    play_all(choices(), &[&ran[..], &["display-exit -> log; use any; drop-worker; close-link"]].concat());
+    // One that did not start is tried again there.
+    play_all(choices(), &[&begun[..], &["w1 no-x11 -> log; drop-worker; stop-display"]].concat());
+}
+
+#[test]
 fn commands_and_power_are_answered_when_they_have_been_done() {
     play_all(
         choices(),

@@ -176,6 +176,45 @@ fn a_connection_made_ahead_that_died_unseen_is_made_again_for_a_guest() {
 }
 
 #[test]
+fn a_connection_made_ahead_is_not_made_again_once_somebody_is_in() {
+    let key = Guest { key: Some("/etc/ldm/guest".into()), ..guest() };
+    play_all(
+        with(key),
+        &[
+            FRESH,
+            HELLO,
+            "ask prepare -> worker 1; success
+            w1 connected ->
+            ask guest -> login kiosk by /etc/ldm/guest
+            w1 authenticated -> success
+            w1 lost -> log; drop-worker
+            ask sessions -> error ConnectionLost
+            ask create alice -> worker 2",
+        ],
+    );
+}
+
+#[test]
+fn a_guest_at_the_greeter_waits_for_no_server_for_ever() {
+    let countdown = || with(Guest { countdown: Some(7), ..guest() });
+    let begun = [FRESH, "ask hello -> seat srv None guest countdown 7\nask guest -> worker 1"];
+    let late = "+90000 tick -> log; drop-worker; error ServerSilent\nask guest -> worker 2";
+    play_all(countdown(), &[&begun[..], &[late]].concat());
+    play_all(countdown(), &[&begun[..], &["w1 connected -> login kiosk\nw1 info Wait -> answer null", late]].concat());
+    // Somebody who is in may take their time, and so may somebody who types.
+    let mut seat = Seat::new(countdown(), Instant::now());
+    for event in ["start", "ready", "ask guest", "w1 connected", "w1 authenticated", "w1 sessions xfce"] {
+        seat.step(Instant::now(), parse_event(event));
+    }
+    assert_eq!(seat.deadline(), None);
+    let mut seat = Seat::new(countdown(), Instant::now());
+    for event in ["start", "ready", "ask create alice", "w1 connected"] {
+        seat.step(Instant::now(), parse_event(event));
+    }
+    assert_eq!(seat.deadline(), None);
+}
+
+#[test]
 fn an_automatic_login_needs_no_greeter_and_comes_again_after_the_logout() {
     play_all(
         auto(),

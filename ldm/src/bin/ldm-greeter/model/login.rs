@@ -5,7 +5,7 @@ use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::Model;
-use super::types::{Action, Choice, Countdown, Message, Notice, Open, Question, State};
+use super::types::{Action, Choice, Client, Countdown, Message, Notice, Open, Question, State};
 use crate::languages;
 
 /// Messages kept for reading; the oldest go first.
@@ -98,6 +98,13 @@ impl Model {
     fn start(&mut self, cmd: Vec<String>, actions: &mut Vec<Action>) {
         self.notice = None;
         self.state = State::Starting;
+        self.progress.interrupted = Some(cmd.clone());
+        // What was switched while the server was waited for is the session's, too; the daemon answers that at once.
+        for (client, request) in std::mem::take(&mut self.later) {
+            if matches!(client, Client::Layout | Client::Access) {
+                self.send(Open::Client(client), request, actions);
+            }
+        }
         // A language that was not chosen here is the daemon's decision.
         let chosen = self.language.as_deref().and_then(|language| languages::locale(language, &self.locales));
         let env = chosen.map(|locale| format!("LANG={locale}")).into_iter().collect();
@@ -111,11 +118,11 @@ impl Model {
             }
             (Open::Conversation, Response::Success) => self.authenticated(actions),
             (Open::Sessions, Response::LdmSessions(sessions)) => self.offered(sessions, actions),
-            (Open::EndOthers, Response::Success) => {
-                if let Some(sessions) = self.held.take() {
-                    self.go_on(sessions, actions);
-                }
-            }
+            (Open::EndOthers, Response::Success) => match (self.held.take(), self.progress.interrupted.take()) {
+                (Some(_), Some(cmd)) => self.start(cmd, actions),
+                (Some(sessions), None) => self.go_on(sessions, actions),
+                (None, _) => {}
+            },
             (Open::Start, Response::Success) => actions.push(Action::Quit),
             // What cannot work is said while the name is still being typed.
             (Open::Prepare, Response::Error { failure: Some(failure), .. }) if matches!(self.state, State::Name) => {
@@ -126,6 +133,13 @@ impl Model {
                 if failure.kind == FailureKind::SessionGone && self.progress.chosen =>
             {
                 self.choose_again(failure, actions);
+            }
+            // One has begun since the user was asked, or was not. The daemon tells of it with the sessions.
+            (Open::Start, Response::Error { failure: Some(failure), .. })
+                if failure.kind == FailureKind::LoggedInElsewhere =>
+            {
+                self.state = State::Waiting;
+                self.send(Open::Sessions, Request::LdmSessions, actions);
             }
             (_, Response::Error { error_type, description, failure }) => {
                 self.failed(error_type, &description, failure, actions);
@@ -231,6 +245,7 @@ impl Model {
     fn choose_again(&mut self, failure: Failure, actions: &mut Vec<Action>) {
         self.progress.chosen = false;
         self.progress.choose = true;
+        self.progress.interrupted = None;
         self.notice = Some(Notice::Failure(failure));
         self.state = State::Waiting;
         self.send(Open::Sessions, Request::LdmSessions, actions);

@@ -1,6 +1,6 @@
 //! Scenarios of what is beside the login.
 
-use ldm_protocol::client::{Elsewhere, Load, MenuItem, Power, Server};
+use ldm_protocol::client::{Access, Elsewhere, Load, MenuItem, Power, Server};
 
 use super::*;
 
@@ -239,7 +239,7 @@ fn sessions_elsewhere_are_asked_about_first() {
     let elsewhere = || {
         answered(Response::LdmSessions(Sessions {
             forced: Some("kiosk".into()),
-            elsewhere: vec![Elsewhere { client: "tc7".into(), since: 7 }],
+            elsewhere: vec![Elsewhere { client: "tc7".into(), since: 7, ..Elsewhere::default() }],
             ..Sessions::default()
         }))
     };
@@ -269,6 +269,20 @@ fn sessions_elsewhere_are_asked_about_first() {
     let mut model = begun();
     play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
     assert_eq!(model.question(), None);
+    // Another one has begun since: what was to be started is started after the second question.
+    let start = "start [\"ldm-session\", \"kiosk\"] []";
+    let mut model = begun();
+    play(
+        &mut model,
+        [
+            (Event::Confirmed, &["LdmEndOthers"], "waiting"),
+            (success(), &[start], "starting"),
+            (failure(FailureKind::LoggedInElsewhere), &[SESSIONS], "waiting"),
+            (elsewhere(), &[], "waiting"),
+        ],
+    );
+    assert!(matches!(model.question(), Some(Question::Elsewhere(_))));
+    play(&mut model, [(Event::Confirmed, &["LdmEndOthers"], "waiting"), (success(), &[start], "starting")]);
 }
 
 #[test]
@@ -371,4 +385,19 @@ fn of_layouts_and_switches_the_last_one_counts() {
         assert_eq!(words(&model.update(Event::LayoutChanged(group))), Vec::<String>::new());
     }
     assert_eq!(words(&model.update(says(Hidden, "Code:"))), ["LdmLayout { group: 3 }"]);
+}
+
+#[test]
+fn what_is_switched_while_the_server_is_waited_for_comes_before_the_session() {
+    let mut model = asked();
+    model.update(submit("slow"));
+    model.update(success());
+    model.update(Event::LayoutChanged(1));
+    model.update(Event::AccessChanged(Access { sticky_keys: true, ..Access::default() }));
+    model.update(Event::Menu(0));
+    let forced = Sessions { forced: Some("kiosk".into()), ..Sessions::default() };
+    let sent = words(&model.update(answered(Response::LdmSessions(forced))));
+    assert_eq!(sent.len(), 3, "{sent:?}");
+    assert!(sent[0].starts_with("LdmLayout") && sent[1].starts_with("LdmAccess") && sent[2].starts_with("start "));
+    play(&mut model, [(success(), &[], "starting"), (success(), &[], "starting"), (success(), &["quit"], "starting")]);
 }

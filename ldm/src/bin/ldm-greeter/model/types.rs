@@ -199,6 +199,8 @@ pub(super) struct Progress {
     pub(super) guest: bool,
     /// A session was refused: the next one is the user's choice.
     pub(super) choose: bool,
+    /// What was to be started when the user had to be asked about sessions elsewhere once more.
+    pub(super) interrupted: Option<Vec<String>>,
 }
 
 /// Seconds until a guest is logged in.

@@ -107,7 +107,7 @@ pub(crate) fn failed(kind: FailureKind) -> Failure {
 
 /// A session elsewhere.
 pub(crate) fn elsewhere() -> Elsewhere {
-    Elsewhere { client: "room03-pc01".to_owned(), since: 1_760_000_000 }
+    Elsewhere { client: "room03-pc01".to_owned(), since: 1_760_000_000, ..Elsewhere::default() }
 }
 
 fn servers(names: &[String]) -> Vec<Server> {

@@ -27,7 +27,7 @@ use crate::model::{Action, Event, Model};
 use crate::screens::Screens;
 use crate::theme::{self, Look};
 use crate::window::Window;
-use crate::{i18n, monitors};
+use crate::{clock, i18n, monitors, timers};
 
 /// Several files of a theme change at once when an editor saves them.
 const RELOAD: Duration = Duration::from_millis(150);
@@ -132,7 +132,7 @@ impl Preview {
         let mut wrong = false;
         for scenario in chosen {
             let (name, long) = (scenario.name.clone(), scenario.long);
-            let stage = Stage::open(&look, scenario)?;
+            let stage = Stage::still(&look, scenario)?;
             let window = Stage::root()?;
             if let Some(path) = &self.screenshot {
                 let suffix = if self.jpeg { "jpg" } else { "png" };
@@ -241,11 +241,29 @@ fn follow(folder: &Path, changed: impl Fn() + 'static) -> Option<gio::FileMonito
     Some(monitor)
 }
 
-/// Nothing moves in a picture.
+/// Nothing moves in a picture, and it is the same whenever it is taken.
 fn still() {
+    clock::stop();
+    timers::stop();
     if let Some(settings) = gtk4::Settings::default() {
         settings.set_gtk_enable_animations(false);
         settings.set_gtk_cursor_blink(false);
+    }
+}
+
+/// Wherever the pointer is, it points at nothing of this window, which is the active one.
+fn leave_alone(root: &gtk4::Window) {
+    let mut all = inspect::popovers(root.upcast_ref());
+    all.push(root.clone().upcast());
+    for native in all {
+        native.set_can_target(false);
+        // What is in it cannot be pointed at now; itself, it always can.
+        native.unset_state_flags(gtk4::StateFlags::PRELIGHT);
+        native.connect_state_flags_changed(|native, _| native.unset_state_flags(gtk4::StateFlags::PRELIGHT));
+    }
+    if let Some(surface) = root.surface().and_downcast::<gdk::Toplevel>() {
+        // Without a window manager, the window under the pointer would be the active one.
+        surface.focus(gdk::CURRENT_TIME);
     }
 }
 
@@ -267,8 +285,17 @@ struct Inner {
 }
 
 impl Stage {
-    /// Shows a scenario and waits until it is drawn.
+    /// Shows a scenario as it is to be seen in pictures, and waits until it is drawn.
+    fn still(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
+        Self::new(look, scenario, false)
+    }
+
+    /// Shows a scenario to somebody who may go on from there.
     fn open(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
+        Self::new(look, scenario, true)
+    }
+
+    fn new(look: &Rc<Look>, scenario: Scenario, pointed_at: bool) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(String::new(), None)),
@@ -289,7 +316,10 @@ impl Stage {
         window.present(look);
         let this = Self(Rc::clone(&inner));
         let root = Self::root()?;
-        shot::settle(&root);
+        if !pointed_at {
+            leave_alone(&root);
+        }
+        this.settle(&root);
         for act in scenario.acts {
             this.act(&root, act);
         }
@@ -311,7 +341,13 @@ impl Stage {
                 self.press(buttons.into_iter().nth(place), name);
             }
         }
-        shot::settle(root);
+        self.settle(root);
+    }
+
+    fn settle(&self, root: &gtk4::Window) {
+        if !shot::settle(root) {
+            self.0.complaints.borrow_mut().push("something moves and does not come to rest".to_owned());
+        }
     }
 
     fn press(&self, widget: Option<gtk4::Widget>, name: &str) {

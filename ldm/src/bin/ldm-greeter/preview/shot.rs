@@ -12,23 +12,25 @@ use super::inspect;
 /// Frames after which something that is still moving will not come to rest.
 const FRAMES: u32 = 120;
 
-/// Lets GTK lay out and draw what has changed: until a frame changes nothing any more, and everything was drawn.
+/// Lets GTK lay out and draw what has changed: until a frame changes nothing any more, and everything was drawn. `false`: that
+/// does not happen.
 ///
-/// How many frames that takes depends on the machine: the X server may map a menu late, and what is laid out may ask for
-/// more when the greeter is idle.
-pub(crate) fn settle(window: &gtk4::Window) {
+/// How many frames that takes differs: what is laid out may ask for more when the greeter is idle, and what the X server has to
+/// say of it comes back at the end of each.
+pub(crate) fn settle(window: &gtk4::Window) -> bool {
     let mut before = None;
     for _ in 0..FRAMES {
         frame(window);
         let now = inspect::widgets(window);
         if before.as_ref() == Some(&now) && layers(window).iter().all(|(layer, ..)| picture(layer).is_some()) {
-            return;
+            return true;
         }
         before = Some(now);
     }
+    false
 }
 
-/// One frame, and what is done when there is nothing else to do.
+/// One frame, what the X server says to it, and what is done when there is nothing else to do.
 fn frame(window: &gtk4::Window) {
     let context = glib::MainContext::default();
     let drawn = Rc::new(Cell::new(false));
@@ -41,6 +43,8 @@ fn frame(window: &gtk4::Window) {
     while !drawn.get() {
         context.iteration(true);
     }
+    // Whatever was asked of the X server in this frame has its answer now, however busy it is.
+    WidgetExt::display(window).sync();
     while context.pending() {
         context.iteration(false);
     }

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 
-use gtk4::{gdk, glib};
+use gtk4::{cairo, gdk, glib};
 
 use self::folder::Folder;
 use self::layout::{Bar, Layout};
@@ -93,7 +93,7 @@ pub(crate) struct Look {
     pub(crate) bar: Bar,
     backgrounds: Vec<Background>,
     /// Those that were asked for, by place in `backgrounds` and size: monitors of one size share theirs.
-    decoded: RefCell<Vec<(usize, i32, i32, gdk::Texture)>>,
+    decoded: RefCell<Vec<(usize, i32, i32, cairo::ImageSurface)>>,
     style: Style,
     /// What is wrong, and yet no reason not to use the theme.
     pub(crate) remarks: Vec<ThemeError>,
@@ -205,28 +205,29 @@ impl Look {
     }
 
     /// The picture for a monitor of this size, to be drawn so that it covers it; `None` if the theme has none.
-    pub(crate) fn background(&self, width: i32, height: i32) -> Option<gdk::Texture> {
+    pub(crate) fn background(&self, width: i32, height: i32) -> Option<cairo::ImageSurface> {
         let (place, best) = self.best(width, height)?;
-        let known =
-            |decoded: &(usize, i32, i32, gdk::Texture)| (decoded.0, decoded.1, decoded.2) == (place, width, height);
-        if let Some((.., texture)) = self.decoded.borrow().iter().find(|decoded| known(decoded)) {
-            return Some(texture.clone());
+        let known = |decoded: &(usize, i32, i32, cairo::ImageSurface)| {
+            (decoded.0, decoded.1, decoded.2) == (place, width, height)
+        };
+        if let Some((.., surface)) = self.decoded.borrow().iter().find(|decoded| known(decoded)) {
+            return Some(surface.clone());
         }
         let read = decode(&best.bytes, best.instead.as_deref(), |bytes| picture::cover(bytes, width, height));
-        let texture = match read {
-            Ok((texture, remark)) => {
+        let surface = match read {
+            Ok((surface, remark)) => {
                 if let Some(what) = remark {
                     crate::say(&format!("theme: {}: {what}", best.shown));
                 }
-                texture
+                surface
             }
             Err(error) => {
                 crate::say(&format!("theme: {}: {error}; the default theme's picture is used", best.shown));
                 picture::cover(BACKGROUND, width, height).ok()?
             }
         };
-        self.decoded.borrow_mut().push((place, width, height, texture.clone()));
-        Some(texture)
+        self.decoded.borrow_mut().push((place, width, height, surface.clone()));
+        Some(surface)
     }
 
     /// The picture of which least is cut off; of two that fit alike, the first.
@@ -328,14 +329,14 @@ fn instead(folder: &Folder, name: &str) -> Option<glib::Bytes> {
 }
 
 /// Decodes a picture, or the one that stands in for it, with what is to be said about that.
-fn decode(
+fn decode<T>(
     bytes: &[u8],
     instead: Option<&[u8]>,
-    decode: impl Fn(&[u8]) -> Result<gdk::Texture, PictureError>,
-) -> Result<(gdk::Texture, Option<PictureError>), PictureError> {
+    decode: impl Fn(&[u8]) -> Result<T, PictureError>,
+) -> Result<(T, Option<PictureError>), PictureError> {
     match (decode(bytes), instead) {
-        (Ok(texture), _) => Ok((texture, None)),
-        (Err(error @ PictureError::NoDrawings), Some(png)) => decode(png).map(|texture| (texture, Some(error))),
+        (Ok(picture), _) => Ok((picture, None)),
+        (Err(error @ PictureError::NoDrawings), Some(png)) => decode(png).map(|picture| (picture, Some(error))),
         (Err(error), _) => Err(error),
     }
 }

@@ -4,7 +4,7 @@
 //! what a file is called does not matter, what it begins with does.
 
 use gtk4::gdk_pixbuf::{InterpType, Pixbuf, PixbufLoader, prelude::*};
-use gtk4::{gdk, glib, prelude::*};
+use gtk4::{cairo, gdk, glib, prelude::*};
 
 /// Largest file.
 pub(crate) const BYTES: u64 = 16 * 1024 * 1024;
@@ -102,8 +102,16 @@ pub(crate) fn reads_drawings() -> bool {
 }
 
 /// The picture, large enough to cover `width` × `height` pixels if it is a drawing, and not much larger than that.
-pub(crate) fn cover(bytes: &[u8], width: i32, height: i32) -> Result<gdk::Texture, PictureError> {
-    read(bytes, move |w, h| (f64::from(width) / w).max(f64::from(height) / h))
+///
+/// As cairo draws it: GTK's software drawing converts the whole of a texture for each frame, be it of a blinking cursor.
+pub(crate) fn cover(bytes: &[u8], width: i32, height: i32) -> Result<cairo::ImageSurface, PictureError> {
+    let texture = read(bytes, move |w, h| (f64::from(width) / w).max(f64::from(height) / h))?;
+    let broken = |what: String| PictureError::Broken(what);
+    let mut surface = cairo::ImageSurface::create(cairo::Format::ARgb32, texture.width(), texture.height())
+        .map_err(|error| broken(error.to_string()))?;
+    let stride = usize::try_from(surface.stride()).unwrap_or_default();
+    texture.download(&mut surface.data().map_err(|error| broken(error.to_string()))?, stride);
+    Ok(surface)
 }
 
 /// The picture in its own size, at most `edge` pixels high and wide.
