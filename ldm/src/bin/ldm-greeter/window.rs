@@ -119,6 +119,13 @@ impl Window {
         let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
         let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let ahead = Ahead::new(&root);
+        let (dropped, told) = (Rc::clone(&ahead), Rc::clone(&send));
+        let by_itself: Rc<dyn Fn(Event)> = Rc::new(move |event| {
+            if matches!(event, Event::Idle) {
+                dropped.clear();
+            }
+            told(event);
+        });
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
@@ -147,7 +154,7 @@ impl Window {
             help: Help::new(&ui, &send)?,
             bar,
             aids,
-            timers: Timers::new(&send),
+            timers: Timers::new(&by_itself),
             send,
             shown: Cell::new(None),
             serials: Cell::new(None),
