@@ -286,6 +286,25 @@ fn one_that_begins_while_the_session_starts_ends_nothing_and_is_asked_about_next
 }
 
 #[test]
+fn who_comes_back_right_after_a_logout_is_asked_about_nothing() -> Result<()> {
+    let mut scene = Scene::with(
+        |sshd| sshd,
+        |daemon| Ok(daemon.set("LDM_LIMIT_ONE_SESSION", "True").set("LDM_LIMIT_ONE_SESSION_PROMPT", "True")),
+    )?;
+    for _ in 0..3 {
+        let mut greeter = scene.daemon.greeter()?;
+        assert_eq!(greeter.seat()?.failure, None);
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        assert_eq!(asked_about(&mut greeter)?, 0, "about the session before");
+        scene.desk().prepare()?;
+        greeter.start(Some("desk"))?;
+        scene.desk().wait_until_up()?;
+        scene.work_and_log_out()?;
+    }
+    scene.finish()
+}
+
+#[test]
 fn without_ldm_limit_one_session_both_go_on() -> Result<()> {
     let mut scene = Scene::new()?;
     scene.log_in()?;
