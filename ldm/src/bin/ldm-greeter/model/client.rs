@@ -152,7 +152,7 @@ impl Model {
 
     pub(super) fn begin_countdown(&mut self, actions: &mut Vec<Action>) {
         let Some(seat) = &self.seat else { return };
-        let refused = seat.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::GuestRefused);
+        let refused = seat.failure.as_ref().is_some_and(is_refused);
         let Some(seconds) = seat.countdown.filter(|_| !refused && matches!(self.state, State::Name)) else { return };
         self.countdown = if self.typed { Countdown::Stopped } else { Countdown::Running(seconds) };
         if self.countdown == Countdown::Running(0) {
@@ -187,7 +187,7 @@ impl Model {
         let dropped = match &self.state {
             State::Failed(failure) => {
                 // Where nobody types, a server that was down for a while is tried again. What was refused stays refused.
-                if self.failed_as_guest && failure.kind != FailureKind::GuestRefused {
+                if self.failed_as_guest && !is_refused(failure) {
                     self.countdown = Countdown::Stopped;
                 }
                 // The failure can still be read, above the question for the name.
@@ -272,4 +272,9 @@ impl Model {
     pub(crate) fn power(&self) -> &[Power] {
         self.seat.as_ref().map(|seat| seat.power.as_slice()).unwrap_or_default()
     }
+}
+
+/// A guest who was refused is refused the next time, too.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::GuestRefused | FailureKind::NotAllowed)
 }

@@ -163,6 +163,16 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
         ],
     );
     assert_eq!(model.counting(), None);
+    let mut model = at(seat());
+    play(
+        &mut model,
+        [
+            (Event::Guest, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::NotAllowed), &[], "failed !NotAllowed"),
+            (Event::Idle, &[], "name !NotAllowed"),
+        ],
+    );
+    assert_eq!(model.counting(), None);
 
     // Any key stops it, and an entry that is empty again begins it anew, from the top.
     let mut model = at(seat());
