@@ -207,6 +207,10 @@ impl Model {
             self.forget_name();
         }
         self.help = false;
+        // Whoever comes next, perhaps a guest by the countdown, has chosen none.
+        if self.server.is_some() {
+            self.later(Client::Server(None), Request::LdmServer { name: None });
+        }
         if self.countdown == Countdown::Stopped {
             self.count(false);
         }
@@ -226,8 +230,10 @@ impl Model {
             }
             (Client::Facts, Response::LdmFacts(facts)) => self.facts = Some(*facts),
             (Client::Server(name), Response::Success) => {
-                if let (Some(seat), Some(name)) = (&mut self.seat, &name) {
-                    seat.server.clone_from(name);
+                if let Some(seat) = &mut self.seat
+                    && let Some(used) = name.as_ref().or(seat.servers.first())
+                {
+                    seat.server.clone_from(used);
                 }
                 self.server = name;
                 // What was connected to is another server.

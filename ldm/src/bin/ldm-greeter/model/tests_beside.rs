@@ -197,6 +197,20 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
 }
 
 #[test]
+fn a_server_that_somebody_chose_and_left_is_not_the_next_ones() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = Seat { server: "beta".into(), servers: names.to_vec(), chosen: Some("beta".into()), ..Seat::default() };
+    // At an earlier greeter.
+    let mut model = at(seat);
+    assert_eq!(model.server(), Some("beta"));
+    play(&mut model, [(Event::Idle, &["LdmServer { name: None }"], "name"), (success(), &[], "name")]);
+    assert_eq!((model.server(), model.seat().unwrap().server.as_str()), (None, "alpha"));
+    play(&mut model, [(Event::Idle, &[], "name")]);
+    // One that is not offered is none.
+    assert_eq!(at(Seat { servers: names.to_vec(), chosen: Some("gamma".into()), ..Seat::default() }).server(), None);
+}
+
+#[test]
 fn a_guest_needs_nobody_to_choose() {
     let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] []")];
     for (preselected, want) in [(Some("mate"), start("mate")), (None, start("default"))] {
