@@ -201,6 +201,9 @@ pub struct Seat {
     /// Seconds until the idle screen goes blank; 0: never.
     #[serde(default)]
     pub blank: u32,
+    /// The one of [`Seat::servers`] that was chosen, perhaps at an earlier greeter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
     /// Why the last session or login ended, if that needs telling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

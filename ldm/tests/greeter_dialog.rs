@@ -447,13 +447,22 @@ fn a_session_elsewhere_is_ended_by_whoever_says_so() {
     lab.say(&Response::Success);
     assert!(matches!(lab.hear(), Request::LdmSessions));
     let elsewhere = vec![Elsewhere { client: "tc7".into(), since: 1_790_000_000, ..Elsewhere::default() }];
-    lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
-    lab.key("Right");
-    lab.key("Return");
-    assert!(matches!(lab.hear(), Request::LdmEndOthers));
-    lab.say(&Response::Success);
-    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
-    assert_eq!(cmd, ["ldm-session", "kiosk"]);
+    let mut answer = |elsewhere: Vec<Elsewhere>| {
+        lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
+        lab.key("Right");
+        lab.key("Return");
+        assert!(matches!(lab.hear(), Request::LdmEndOthers));
+        lab.say(&Response::Success);
+        let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+        assert_eq!(cmd, ["ldm-session", "kiosk"]);
+        // Another one has begun since.
+        let failure = Failure::new(FailureKind::LoggedInElsewhere).detail("tc8");
+        let (error_type, description) = (ErrorType::Error, failure.to_string());
+        lab.say(&Response::Error { error_type, description, failure: Some(failure) });
+        assert!(matches!(lab.hear(), Request::LdmSessions));
+    };
+    answer(elsewhere.clone());
+    answer([elsewhere, vec![Elsewhere { client: "tc8".into(), ..Elsewhere::default() }]].concat());
 }
 
 /// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how

@@ -191,7 +191,7 @@ fn only_the_sessions_that_were_named_end() {
     let named = id_of("names-1").unwrap();
     assert!(Elsewhere::is_valid_id(&named), "{named}");
     // One that begins between question and answer.
-    let mut other = server.start(&client("x", "names-2"));
+    let other = server.start(&client("x", "names-2"));
     other.started();
     let of_other = members(&reports);
     let asks = |only: Vec<String>| SessionRequest { end_others: true, end_only: Some(only), ..client("xy", "names-3") };

@@ -103,7 +103,8 @@ impl Seat {
 
     /// The greeter's countdown.
     pub(super) fn countdown(&self) -> Option<u32> {
-        let seconds = self.policy.guest.as_ref().and_then(|guest| guest.countdown)?;
+        let guest = self.policy.guest.as_ref().filter(|_| !self.guest_refused);
+        let seconds = guest.and_then(|guest| guest.countdown)?;
         Some(if self.failure.is_some() { seconds.max(READING) } else { seconds })
     }
 
@@ -210,6 +211,7 @@ impl Seat {
             FailureKind::Denied | FailureKind::NoMethod | FailureKind::PasswordExpired => FailureKind::GuestRefused,
             other => other,
         };
+        self.guest_refused = matches!(kind, FailureKind::GuestRefused | FailureKind::NotAllowed);
         let server = self.worker.as_ref().and_then(|worker| worker.server.clone());
         Failure { kind, server: failure.server.or(server), ..failure }
     }

@@ -133,6 +133,7 @@ impl Seat {
             failure: self.failure.clone(),
             guest: self.offers_guest(),
             countdown: self.countdown(),
+            chosen: self.chosen.clone(),
             ..self.policy.facts.clone()
         };
         self.act(Action::Reply(Response::LdmSeat(Box::new(seat))));

@@ -140,6 +140,8 @@ pub struct Seat {
     pub(super) automatic: bool,
     /// Not before this.
     pub(super) auto_again: Instant,
+    /// A guest was refused: no countdown leads to the same again.
+    pub(super) guest_refused: bool,
     auto_backoff: Backoff,
     pub(super) client: Client,
     workers: u64,
@@ -167,6 +169,7 @@ impl Seat {
             chosen: None,
             automatic: true,
             auto_again: now,
+            guest_refused: false,
             auto_backoff: Backoff::default(),
             client: Client::default(),
             workers: 0,
@@ -496,6 +499,7 @@ impl Seat {
         }
         // A failed one is told by a greeter, and not tried again.
         self.automatic = failure.is_none();
+        self.guest_refused &= failure.is_some();
         self.auto_again = self.auto_backoff.down(self.now);
         self.failure = failure;
         self.drop_worker();

@@ -267,6 +267,7 @@ impl Model {
             self.username.clone_from(username);
             self.refills += 1;
         }
+        self.server = seat.chosen.clone().filter(|name| seat.servers.contains(name));
         self.seat = Some(seat);
         self.begin_countdown(actions);
         self.prepare(actions);

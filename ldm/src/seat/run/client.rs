@@ -337,9 +337,10 @@ impl Driver {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let mut setup = match turned {
-            true => Some(self.keyboard().again(self.config.keyboard.rotated(group))),
-            false => switched.then(|| self.keyboard().untouched().first()),
+        let mut setup = if turned {
+            Some(self.keyboard().again(self.config.keyboard.rotated(group)))
+        } else {
+            switched.then(|| self.keyboard().untouched().first())
         };
         if helped {
             setup = Some(setup.unwrap_or_else(|| self.keyboard().untouched()).with_help(self.access));

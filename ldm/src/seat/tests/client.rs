@@ -45,7 +45,7 @@ fn another_server_is_used_from_the_next_connection_on() {
             GREETING,
             "ask server evil -> misuse not offered
             ask server b -> use b; success
-            ask hello -> seat b None
+            ask hello -> seat b None chosen b
             ask prepare -> worker 1; success
             # The same again: the connection that was made ahead leads there.
             w1 connected b ->
@@ -78,6 +78,27 @@ fn another_server_is_used_from_the_next_connection_on() {
             # The next user has chosen none.
             w1 ended -> use any; drop-worker; stop-display
             display-exit -> start-display",
+        ],
+    );
+}
+
+#[test]
+fn a_chosen_server_outlives_the_greeter_and_is_let_go_of() {
+    play_all(
+        choices(),
+        &[
+            GREETING,
+            "# Nobody waits for one server alone that is not chosen any more, and a connection is a connection.
+            ask server b -> use b; success
+            ask prepare -> worker 1; success
+            ask server -> use any; drop-worker; worker 2; success
+            w2 connected c ->
+            ask server -> use any; success
+            ask server b -> use b; drop-worker; worker 3; success
+            # It is still chosen for a greeter that comes after this one.
+            greeter-exit -> log; drop-worker
+            +200 tick -> start-greeter
+            ask hello -> seat b None chosen b",
         ],
     );
 }

@@ -152,7 +152,7 @@ impl Model {
 
     pub(super) fn begin_countdown(&mut self, actions: &mut Vec<Action>) {
         let Some(seat) = &self.seat else { return };
-        let refused = seat.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::GuestRefused);
+        let refused = seat.failure.as_ref().is_some_and(is_refused);
         let Some(seconds) = seat.countdown.filter(|_| !refused && matches!(self.state, State::Name)) else { return };
         self.countdown = if self.typed { Countdown::Stopped } else { Countdown::Running(seconds) };
         if self.countdown == Countdown::Running(0) {
@@ -187,7 +187,7 @@ impl Model {
         let dropped = match &self.state {
             State::Failed(failure) => {
                 // Where nobody types, a server that was down for a while is tried again. What was refused stays refused.
-                if self.failed_as_guest && failure.kind != FailureKind::GuestRefused {
+                if self.failed_as_guest && !is_refused(failure) {
                     self.countdown = Countdown::Stopped;
                 }
                 // The failure can still be read, above the question for the name.
@@ -207,6 +207,10 @@ impl Model {
             self.forget_name();
         }
         self.help = false;
+        // Whoever comes next, perhaps a guest by the countdown, has chosen none.
+        if self.server.is_some() {
+            self.later(Client::Server(None), Request::LdmServer { name: None });
+        }
         if self.countdown == Countdown::Stopped {
             self.count(false);
         }
@@ -226,8 +230,10 @@ impl Model {
             }
             (Client::Facts, Response::LdmFacts(facts)) => self.facts = Some(*facts),
             (Client::Server(name), Response::Success) => {
-                if let (Some(seat), Some(name)) = (&mut self.seat, &name) {
-                    seat.server.clone_from(name);
+                if let Some(seat) = &mut self.seat
+                    && let Some(used) = name.as_ref().or(seat.servers.first())
+                {
+                    seat.server.clone_from(used);
                 }
                 self.server = name;
                 // What was connected to is another server.
@@ -272,4 +278,9 @@ impl Model {
     pub(crate) fn power(&self) -> &[Power] {
         self.seat.as_ref().map(|seat| seat.power.as_slice()).unwrap_or_default()
     }
+}
+
+/// A guest who was refused is refused the next time, too.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::GuestRefused | FailureKind::NotAllowed)
 }

@@ -163,6 +163,16 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
         ],
     );
     assert_eq!(model.counting(), None);
+    let mut model = at(seat());
+    play(
+        &mut model,
+        [
+            (Event::Guest, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::NotAllowed), &[], "failed !NotAllowed"),
+            (Event::Idle, &[], "name !NotAllowed"),
+        ],
+    );
+    assert_eq!(model.counting(), None);
 
     // Any key stops it, and an entry that is empty again begins it anew, from the top.
     let mut model = at(seat());
@@ -184,6 +194,20 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
     let mut model = at(seat());
     play(&mut model, [(Event::Help, &[FACTS], "name"), (facts(), &[], "name"), (Event::Tick, &[], "name")]);
     assert_eq!(model.counting(), Some(2));
+}
+
+#[test]
+fn a_server_that_somebody_chose_and_left_is_not_the_next_ones() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = Seat { server: "beta".into(), servers: names.to_vec(), chosen: Some("beta".into()), ..Seat::default() };
+    // At an earlier greeter.
+    let mut model = at(seat);
+    assert_eq!(model.server(), Some("beta"));
+    play(&mut model, [(Event::Idle, &["LdmServer { name: None }"], "name"), (success(), &[], "name")]);
+    assert_eq!((model.server(), model.seat().unwrap().server.as_str()), (None, "alpha"));
+    play(&mut model, [(Event::Idle, &[], "name")]);
+    // One that is not offered is none.
+    assert_eq!(at(Seat { servers: names.to_vec(), chosen: Some("gamma".into()), ..Seat::default() }).server(), None);
 }
 
 #[test]
