@@ -11,9 +11,9 @@ const WORKERS: usize = 4;
 
 #[test]
 fn every_shipped_theme_passes_the_checker() {
-    let wrong = in_parallel(&SHIPPED.map(|name| ("1024x768", name)), |screen, _, name| {
+    let wrong = in_parallel(&SHIPPED.map(|name| ("1920x1080", name)), |screen, _, name| {
         let said = screen.run(&["--check-theme", &shipped(name)]);
-        if said.good { String::new() } else { said.out + &said.log }
+        if said.good && !said.out.contains("not measured") { String::new() } else { said.out + &said.log }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -202,13 +202,51 @@ fn the_checker_names_every_mistake_with_its_place() {
     let said = screen.run(&["--check-theme", path(&dir)]);
     for want in [
         "style.css:2: nothing is called #crad (perhaps #card?)",
-        "#title “Log in to school.example”: contrast 1.",
+        "style.css:3: name at 1024×768: #title “Log in to school.example”: contrast 1.30, needed 3 (#dddddd on #f8fafb)",
         "#go is outside of the screen",
         "#go: the focus is not seen: contrast 1.00, needed 3",
     ] {
         assert!(said.out.contains(want), "{want}: {}", said.out);
     }
     assert!(!said.good);
+}
+
+/// Each of these rules is right on the usual screen, from left to right, without the pointer.
+#[test]
+fn a_mistake_on_one_kind_of_screen_is_told_with_it() {
+    let Some(screen) = Screen::new("1920x1080") else { return };
+    let mistakes = [
+        (".tiny #title { color: #eee; }", ":1: name at 320×240: #title “Log in to school.example”: contrast 1."),
+        (".compact #status { color: #ddd; }", ":2: waiting at 320×240: #status “Please wait…”: contrast 1."),
+        (".large button:focus { outline: none; }", ": name at 1920×1080: #go: the focus is not seen: contrast 1."),
+        ("#prompt:dir(rtl) { color: #ddd; }", ":4: name at 1024×768, right to left: #prompt “User name”: contrast 1."),
+        ("#back:hover label { color: #eee; }", ":5: prompt at 1024×768: #back “Back” under the pointer: contrast 1."),
+    ];
+    let dir = folder(&[("style.css", mistakes.map(|(rule, _)| rule).join("\n").as_bytes())]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    assert!(!said.good);
+    for (rule, want) in mistakes {
+        assert!(said.out.contains(&format!("style.css{want}")), "{rule}: {}", said.out);
+    }
+    // Nothing is told of where it is right.
+    let places: Vec<&str> = mistakes.iter().map(|(_, want)| want.split(": #").next().unwrap()).collect();
+    let places: Vec<&str> = places.iter().map(|place| place.split(" at ").nth(1).unwrap()).collect();
+    for line in said.out.lines().filter(|line| line.contains("style.css")) {
+        let usual = line.contains(" at 1024×768: ");
+        assert!(
+            places.iter().any(|place| line.contains(place)) && usual == line.contains("under the pointer"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_screen_larger_than_the_display_is_left_out_and_that_is_told() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let dir = folder(&[("style.css", b"#card { border-radius: 2px; }")]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    assert!(said.good, "{said:?}");
+    assert!(said.out.contains("note: 1920×1080 was not measured: this display has 1024×768"), "{said:?}");
 }
 
 #[test]

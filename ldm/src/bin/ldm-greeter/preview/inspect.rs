@@ -6,6 +6,8 @@ use gtk4::graphene::Rect;
 use gtk4::{pango, prelude::*};
 
 use super::contrast;
+use super::measure::Complaint;
+use super::place;
 use super::shot::{self, Pixels};
 
 /// Names and classes of texts that are data: where the data are longer than any room, they end with an ellipsis.
@@ -31,10 +33,21 @@ pub(crate) struct Text {
     widget: gtk4::Widget,
     words: String,
     /// Its place in the picture.
-    area: Rect,
+    pub(crate) area: Rect,
 }
 
 impl Text {
+    /// Whether it is in this widget.
+    pub(crate) fn is_in(&self, widget: &gtk4::Widget) -> bool {
+        self.widget.is_ancestor(widget)
+    }
+
+    /// Whatever would make it look different, or be somewhere else.
+    pub(crate) fn key(&self) -> String {
+        let Self { widget, words, area } = self;
+        format!("{} {words} {} {} {} {}", kind(widget), area.x(), area.y(), area.width(), area.height())
+    }
+
     /// How it is called in messages: the nearest name, and the text's beginning.
     fn shown(&self) -> String {
         let text: String = self.words.chars().take(40).collect();
@@ -116,6 +129,23 @@ pub(crate) fn names(window: &gtk4::Window, into: &mut BTreeSet<String>) {
             waiting.push(one);
         }
     }
+}
+
+/// What a style sheet can tell apart among what is there now.
+pub(crate) fn kinds(window: &gtk4::Window, into: &mut BTreeSet<String>) {
+    into.extend(widgets(window).iter().map(|(widget, _)| kind(widget)));
+}
+
+/// What a style sheet can know of a widget: node names, names, classes and states, up to the window.
+fn kind(widget: &gtk4::Widget) -> String {
+    let direction = gtk4::StateFlags::DIR_LTR | gtk4::StateFlags::DIR_RTL;
+    let around = std::iter::successors(Some(widget.clone()), WidgetExt::parent);
+    let node = |widget: gtk4::Widget| {
+        let classes = widget.css_classes().join(".");
+        let state = widget.state_flags().difference(direction).bits();
+        format!("{}#{}.{classes}:{state}", widget.css_name(), widget.widget_name())
+    };
+    around.map(node).collect::<Vec<_>>().join(" ")
 }
 
 /// What is cut off or outside of the screen, one line each.
@@ -239,9 +269,15 @@ pub(crate) fn colours(texts: &[Text]) -> Vec<([f64; 3], f64)> {
     texts.iter().map(colour).collect()
 }
 
-/// Texts whose contrast is too low, one line each. `with` and `without` are the pictures with the texts and without them.
-pub(crate) fn unreadable(texts: &[Text], colours: &[([f64; 3], f64)], with: &Pixels, without: &Pixels) -> Vec<String> {
-    let mut lines = Vec::new();
+/// Texts whose contrast is too low; `when` is said of each. `with` and `without` are the pictures with the texts and without them.
+pub(crate) fn unreadable(
+    texts: &[Text],
+    colours: &[([f64; 3], f64)],
+    when: &str,
+    with: &Pixels,
+    without: &Pixels,
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
     for (text, &(colour, alpha)) in texts.iter().zip(colours) {
         // What cannot be used now is exempt (WCAG 1.4.3, "Incidental").
         if !text.widget.is_sensitive() {
@@ -249,11 +285,18 @@ pub(crate) fn unreadable(texts: &[Text], colours: &[([f64; 3], f64)], with: &Pix
         }
         let Some(area) = visible(&text.widget, &text.area) else { continue };
         let needed = if is_large(&text.widget) { contrast::LARGE } else { contrast::TEXT };
-        if let Some(ratio) = contrast::of_text(with, without, &area, colour, alpha).filter(|ratio| *ratio < needed) {
-            lines.push(format!("{}: contrast {ratio:.2}, needed {needed}", text.shown()));
+        let measured = contrast::of_text(with, without, &area, colour, alpha);
+        if let Some((ratio, ground)) = measured.filter(|(ratio, _)| *ratio < needed) {
+            let (own, behind) = (place::shown(colour), place::shown(ground));
+            complaints.push(Complaint {
+                what: format!("{}{when}", text.shown()),
+                measured: format!(": contrast {ratio:.2}, needed {needed} ({own} on {behind})"),
+                colours: vec![colour, ground],
+                name: called(&text.widget),
+            });
         }
     }
-    lines
+    complaints
 }
 
 /// What of it the list around it shows.

@@ -6,6 +6,8 @@ mod check;
 mod contrast;
 mod fake;
 mod inspect;
+mod measure;
+mod place;
 mod scenarios;
 mod shot;
 
@@ -137,7 +139,7 @@ impl Preview {
             if let Some(path) = &self.screenshot {
                 let suffix = if self.jpeg { "jpg" } else { "png" };
                 let path = if several { path.join(format!("{name}.{suffix}")) } else { path.clone() };
-                let picture = shot::take(&window, self.size.0, self.size.1);
+                let picture = shot::take(&window, &shot::whole(self.size));
                 let picture = picture.ok_or_else(|| anyhow::anyhow!("nothing was drawn"))?;
                 let saved = if self.jpeg {
                     let pixels = gdk::pixbuf_get_from_texture(&picture);
