@@ -218,6 +218,31 @@ fn only_the_sessions_that_were_named_end() {
 }
 
 #[test]
+fn of_two_that_begin_at_once_one_stays_and_the_other_says_so() {
+    let server = Server::new();
+    server.session("xy", "exec sleep 1000");
+    for _ in 0..20 {
+        let request = SessionRequest { end_others: true, ..server.request("xy") };
+        let both = [server.start(&request), server.start(&request)];
+        let mut stay = 0;
+        for running in &both {
+            stay += match running.event() {
+                SessionEvent::Started { .. } => 1,
+                SessionEvent::Refused { reason: Refusal::Elsewhere, .. } => 0,
+                other => panic!("{other:?}"),
+            };
+        }
+        // One that had started is told why it ends before the other one starts.
+        let here = super::info::info(&server, "").elsewhere.len();
+        assert_eq!(here, 1, "{stay} have started");
+        for mut running in both {
+            running.close_stdin();
+            running.wait();
+        }
+    }
+}
+
+#[test]
 fn a_stopped_helper_is_woken_to_end_its_session() {
     let server = Server::new();
     server.session("x", "echo \"command $$\" >>\"$REPORTS\"; exec sleep 1000");
