@@ -89,6 +89,25 @@ fn a_session_whose_program_is_missing_says_so() -> Result<()> {
 }
 
 #[test]
+fn a_helper_that_is_killed_before_the_session_runs_is_not_a_missing_one() -> Result<()> {
+    let mut scene = Scene::new()?;
+    std::fs::create_dir(scene.lab.file("killed"))?;
+    let helper = scene.lab.bin()?.join("ldm-server-helper");
+    let script = format!("[ \"$1\" != session ] || kill -KILL $$\nexec {} \"$@\"", helper.display());
+    scene.lab.script("killed/ldm-server-helper", &script)?;
+    scene.user.write(".bashrc", &format!("PATH={}:$PATH\n", scene.lab.file("killed").display()), 0o644)?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.start(Some("desk"))?;
+    let mut greeter = scene.daemon.greeter()?;
+    let failure = greeter.seat()?.failure;
+    assert_eq!(failure.map(|failure| failure.kind), Some(ldm_protocol::FailureKind::SessionFailed));
+    assert!(!scene.user.home.join("up").exists(), "a session was started all the same");
+    drop(greeter);
+    scene.finish()
+}
+
+#[test]
 fn a_session_that_ends_at_once_tells_its_last_words() -> Result<()> {
     let mut scene = Scene::new()?;
     let script = scene.lab.script("sessions/short", "echo 'the panel has \u{1b}[31mno <b>battery</b>' >&2; exit 3")?;
