@@ -186,7 +186,8 @@ fn the_greeter_starts_on_an_x_server_that_ends_with_its_last_client() {
 fn the_checker_names_every_mistake_with_its_place() {
     let Some(screen) = Screen::new("1024x768") else { return };
     let css = "@define-color acent #fff;\n#crad { padding: 1px; }\n#title { color: #ddd; }\n\
-               button:focus { box-shadow: none; outline: none; border-color: @bordr; }\n#card { min-width: 1100px; }\n";
+               button:focus { box-shadow: none; outline: none; border-color: @bordr; }\n#card { min-width: 1100px; }\n\
+               .compcat #card { min-height: 1px; }\n";
     let dir = folder(&[("theme.ini", b"name = x\n"), ("style.css", css.as_bytes()), ("notes.txt", b"x")]);
     let said = screen.run(&["--check-theme", path(&dir)]);
     assert!(!said.good);
@@ -202,13 +203,30 @@ fn the_checker_names_every_mistake_with_its_place() {
     let said = screen.run(&["--check-theme", path(&dir)]);
     for want in [
         "style.css:2: nothing is called #crad (perhaps #card?)",
-        "style.css:3: name at 1024×768: #title “Log in to school.example”: contrast 1.30, needed 3 (#dddddd on #f8fafb)",
+        "style.css:6: nothing has the class .compcat (perhaps .compact?)",
+        "style.css:3: name at 1024×768: #title “Log in to school.example”: contrast 1.30, needed 3 (#dddddd on @card #f8fafb)",
         "#go is outside of the screen",
-        "#go: the focus is not seen: contrast 1.00, needed 3",
+        ": the focus is not seen: contrast 1.00, needed 3; and ",
     ] {
         assert!(said.out.contains(want), "{want}: {}", said.out);
     }
     assert!(!said.good);
+}
+
+#[test]
+fn a_colour_that_makes_many_texts_unreadable_is_told_once() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let dir = folder(&[("style.css", b"@define-color card #123;\n@define-color text #eef;\n")]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    let entry =
+        "style.css:2: name at 1024×768: #entry “…”: contrast 1.15, needed 4.5 (@text #eeeeff on @field #ffffff); and ";
+    let muted = "style.css:1: waiting at 1024×768: #status “Please wait…”: contrast 1.72, needed 4.5 (@muted #33495a on @card #112233)";
+    assert!(
+        said.out.contains(entry) && said.out.contains(muted) && said.out.contains("the focus is not seen"),
+        "{}",
+        said.out
+    );
+    assert!(!said.good && said.out.lines().count() < 16, "{}", said.out);
 }
 
 /// Each of these rules is right on the usual screen, from left to right, without the pointer.
@@ -218,7 +236,7 @@ fn a_mistake_on_one_kind_of_screen_is_told_with_it() {
     let mistakes = [
         (".tiny #title { color: #eee; }", ":1: name at 320×240: #title “Log in to school.example”: contrast 1."),
         (".compact #status { color: #ddd; }", ":2: waiting at 320×240: #status “Please wait…”: contrast 1."),
-        (".large button:focus { outline: none; }", ": name at 1920×1080: #go: the focus is not seen: contrast 1."),
+        (".large #go:focus { outline: none; }", ": name at 1920×1080: #go: the focus is not seen: contrast 1."),
         ("#prompt:dir(rtl) { color: #ddd; }", ":4: name at 1024×768, right to left: #prompt “User name”: contrast 1."),
         ("#back:hover label { color: #eee; }", ":5: prompt at 1024×768: #back “Back” under the pointer: contrast 1."),
     ];

@@ -7,7 +7,6 @@ use gtk4::{pango, prelude::*};
 
 use super::contrast;
 use super::measure::Complaint;
-use super::place;
 use super::shot::{self, Pixels};
 
 /// Names and classes of texts that are data: where the data are longer than any room, they end with an ellipsis.
@@ -117,12 +116,24 @@ fn called(widget: &gtk4::Widget) -> String {
 
 /// The names that a style sheet can use for what is there now.
 pub(crate) fn names(window: &gtk4::Window, into: &mut BTreeSet<String>) {
-    let mut waiting: Vec<gtk4::Widget> = vec![window.clone().upcast()];
-    while let Some(widget) = waiting.pop() {
+    every(window, |widget| {
         let name = widget.widget_name();
         if name != widget.type_().name() {
             into.insert(name.to_string());
         }
+    });
+}
+
+/// The classes that what is there now has.
+pub(crate) fn classes(window: &gtk4::Window, into: &mut BTreeSet<String>) {
+    every(window, |widget| into.extend(widget.css_classes().into_iter().map(String::from)));
+}
+
+/// Looks at every widget, seen or not.
+fn every(window: &gtk4::Window, mut look: impl FnMut(&gtk4::Widget)) {
+    let mut waiting: Vec<gtk4::Widget> = vec![window.clone().upcast()];
+    while let Some(widget) = waiting.pop() {
+        look(&widget);
         let mut child = widget.first_child();
         while let Some(one) = child {
             child = one.next_sibling();
@@ -287,12 +298,12 @@ pub(crate) fn unreadable(
         let needed = if is_large(&text.widget) { contrast::LARGE } else { contrast::TEXT };
         let measured = contrast::of_text(with, without, &area, colour, alpha);
         if let Some((ratio, ground)) = measured.filter(|(ratio, _)| *ratio < needed) {
-            let (own, behind) = (place::shown(colour), place::shown(ground));
             complaints.push(Complaint {
                 what: format!("{}{when}", text.shown()),
-                measured: format!(": contrast {ratio:.2}, needed {needed} ({own} on {behind})"),
-                colours: vec![colour, ground],
+                measured: format!(": contrast {ratio:.2}, needed {needed}"),
+                colours: Some((colour, ground)),
                 name: called(&text.widget),
+                cause: None,
             });
         }
     }

@@ -12,13 +12,15 @@ use ldm_protocol::near;
 use super::check::Report;
 use super::contrast::Colour;
 use super::inspect::Text;
+use super::place::Palette;
 use super::scenarios::Scenario;
 use super::shot::{self, Pixels};
 use super::{Stage, contrast, inspect, place, scenarios, still};
 use crate::monitors;
 use crate::theme::folder::Folder;
-use crate::theme::manifest::{Manifest, Slot};
-use crate::theme::{self, Look, TEXT, picture, sheet};
+use crate::theme::layout::{Bar, Layout};
+use crate::theme::manifest::{Manifest, Scheme, Slot};
+use crate::theme::{self, Look, TEXT, picture, sheet, style};
 
 /// What is looked at on a screen.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,29 +70,34 @@ struct Seen {
     texts: BTreeSet<String>,
     /// Names of widgets whose focus was looked at in this view.
     focused: BTreeSet<String>,
-    /// Names of widgets.
+    /// Names of widgets, and their classes.
     names: BTreeSet<String>,
+    classes: BTreeSet<String>,
     /// Kinds of widgets.
     kinds: BTreeSet<String>,
     /// Scenarios that brought one of these.
     news: BTreeSet<String>,
     /// What has been complained of, without numbers.
     told: BTreeSet<String>,
+    /// What there is to complain of: its cause, the first complaint, and how many more have the same cause.
+    causes: Vec<(String, String, usize)>,
 }
 
 /// A complaint: what of, which is told once, and by how much.
 pub(super) struct Complaint {
     pub(super) what: String,
     pub(super) measured: String,
-    /// One of these would have to be another.
-    pub(super) colours: Vec<Colour>,
+    /// A text's and that of what is behind it, one of which would have to be another.
+    pub(super) colours: Option<(Colour, Colour)>,
     /// The name of the widget that it is about.
     pub(super) name: String,
+    /// Complaints of one cause are told once, where that is not known from the colours.
+    pub(super) cause: Option<String>,
 }
 
 impl From<String> for Complaint {
     fn from(what: String) -> Self {
-        Self { what, measured: String::new(), colours: Vec::new(), name: String::new() }
+        Self { what, measured: String::new(), colours: None, name: String::new(), cause: None }
     }
 }
 
@@ -114,8 +121,15 @@ pub(super) fn all(
     look.show(&display);
     pictures(folder, manifest, report)?;
     let text = |file: &String| folder.text(file, TEXT).ok().flatten().unwrap_or_default();
-    let texts = sheets.iter().map(|(file, _)| (file.clone(), text(file))).collect();
-    let theme = Theme { folder, look, texts };
+    let texts: Vec<_> = sheets.iter().map(|(file, _)| (file.clone(), text(file))).collect();
+    let mut palette = Palette::default();
+    for (sheet, used) in [(style::BASE, !manifest.whole), (style::DARK, manifest.scheme == Scheme::Dark)] {
+        palette.read(if used { sheet } else { "" });
+    }
+    for (_, text) in &texts {
+        palette.read(text);
+    }
+    let theme = Theme { folder, look, texts, palette };
     let pictures = manifest.backgrounds.iter().filter(|slot| slot.file().is_some()).count();
     let room = monitors::room(&display);
     let mut seen = Seen::default();
@@ -134,16 +148,28 @@ pub(super) fn all(
         seen.focused.clear();
         let wanted: Vec<_> = scenarios::all().into_iter().filter(|scenario| wants(view, scenario, &seen)).collect();
         for scenario in wanted {
-            one(&theme, view, scenario, &mut seen, report)?;
+            one(&theme, view, scenario, &mut seen)?;
         }
+    }
+    for (_, told, more) in &seen.causes {
+        let more = if *more > 0 { format!("; and {more} more like this") } else { String::new() };
+        report.wrong(&format!("{told}{more}"));
     }
     // Over a session that runs, and so in no scenario.
     seen.names.extend(["announcement", "announcement-text"].map(str::to_owned));
+    // Other layouts, Caps Lock, what a right click opens, and screens that may be left out.
+    let layouts = Layout::ALL.iter().map(|(name, _)| format!("layout-{name}"));
+    let bars = Bar::ALL.iter().map(|(name, _)| format!("bar-{name}"));
+    seen.classes.extend(layouts.chain(bars).chain(["compact", "tiny", "large", "warning", "menu"].map(str::to_owned)));
     for (file, sheet) in sheets {
-        for (name, line) in sheet.names.iter().filter(|(name, _)| !seen.names.contains(name)) {
-            let meant = near::nearest(name, seen.names.iter().map(String::as_str));
-            let meant = meant.map(|meant| format!(" (perhaps #{meant}?)")).unwrap_or_default();
-            report.wrong(&format!("{}:{line}: nothing is called #{name}{meant}", folder.join(file).display()));
+        for (list, known, what, sign) in
+            [(&sheet.names, &seen.names, "is called", '#'), (&sheet.classes, &seen.classes, "has the class", '.')]
+        {
+            for (name, line) in list.iter().filter(|(name, _)| !known.contains(name)) {
+                let meant = near::nearest(name, known.iter().map(String::as_str));
+                let meant = meant.map(|meant| format!(" (perhaps {sign}{meant}?)")).unwrap_or_default();
+                report.wrong(&format!("{}:{line}: nothing {what} {sign}{name}{meant}", folder.join(file).display()));
+            }
         }
     }
     Ok(())
@@ -176,26 +202,49 @@ struct Theme<'a> {
     look: Rc<Look>,
     /// Its sheets: name and text.
     texts: Vec<(String, String)>,
+    palette: Palette,
 }
 
 impl Theme<'_> {
-    /// Where the mistake stands, as far as that is known.
-    fn place(&self, complaint: &Complaint) -> String {
-        match complaint.colours.iter().find_map(|colour| place::of(&self.texts, *colour, &complaint.name)) {
-            Some((file, line)) => format!("{}:{line}", self.folder.join(file).display()),
-            None => self.folder.join("style.css").display().to_string(),
+    /// Notes a complaint. Whatever has the same cause is told once: one colour may make half of the greeter unreadable.
+    fn complain(&self, complaint: &Complaint, scenario: &str, view: &View, seen: &mut Seen) {
+        let Complaint { what, measured, colours, name, cause } = complaint;
+        if !seen.told.insert(what.clone()) {
+            return;
+        }
+        let file = self.folder.join("style.css").display().to_string();
+        let (mut place, mut shown, mut cause) = (file, String::new(), cause.clone().unwrap_or_else(|| what.clone()));
+        if let Some((own, behind)) = *colours {
+            let found = place::of(&self.texts, own, name).or_else(|| place::of(&self.texts, behind, name));
+            if let Some((file, line)) = found {
+                place = format!("{}:{line}", self.folder.join(file).display());
+            }
+            let named = |colour, of_text| {
+                let name = self.palette.name(colour, of_text).map(|name| format!("@{name} ")).unwrap_or_default();
+                name + &place::shown(colour)
+            };
+            shown = format!(" ({} on {})", named(own, true), named(behind, false));
+            // What is behind a text is of many colours, if it is a picture.
+            cause = format!("{place} {} on {:?}", place::shown(own), self.palette.name(behind, false));
+        }
+        if let Some((.., more)) = seen.causes.iter_mut().find(|(other, ..)| *other == cause) {
+            *more += 1;
+        } else {
+            let told = format!("{place}: {scenario} at {}: {what}{measured}{shown}", view.shown());
+            seen.causes.push((cause, told, 0));
         }
     }
 }
 
 /// One scenario.
-fn one(theme: &Theme, view: &View, scenario: Scenario, seen: &mut Seen, report: &mut Report) -> anyhow::Result<()> {
+fn one(theme: &Theme, view: &View, scenario: Scenario, seen: &mut Seen) -> anyhow::Result<()> {
     let (name, long) = (scenario.name.clone(), scenario.long);
     let (width, height) = view.size;
     let stage = Stage::still(&theme.look, scenario)?;
     let window = Stage::root()?;
     let camera = Camera { window: &window, size: view.size };
     inspect::names(&window, &mut seen.names);
+    inspect::classes(&window, &mut seen.classes);
     if view.extent == Extent::Main {
         let before = seen.kinds.len();
         inspect::kinds(&window, &mut seen.kinds);
@@ -212,12 +261,8 @@ fn one(theme: &Theme, view: &View, scenario: Scenario, seen: &mut Seen, report: 
     if view.extent != Extent::Bars {
         complaints.extend(camera.unfocused(&mut seen.focused));
     }
-    for complaint in complaints {
-        let Complaint { what, measured, .. } = &complaint;
-        // Once is enough: most of the screen is the same in every scenario.
-        if seen.told.insert(what.clone()) {
-            report.wrong(&format!("{}: {name} at {}: {what}{measured}", theme.place(&complaint), view.shown()));
-        }
+    for complaint in &complaints {
+        theme.complain(complaint, &name, view, seen);
     }
     stage.close();
     Ok(())
@@ -316,8 +361,9 @@ impl Camera<'_> {
                 ratio => complaints.push(Complaint {
                     what: format!("{}: the focus is not seen", inspect::name_of(&widget)),
                     measured: format!(": contrast {:.2}, needed {}", ratio.unwrap_or(1.0), contrast::LARGE),
-                    colours: Vec::new(),
+                    colours: None,
                     name: inspect::name_of(&widget),
+                    cause: Some(format!("focus of {}", widget.css_name())),
                 }),
             }
         }

@@ -28,6 +28,37 @@ fn words(selector: &str) -> impl Iterator<Item = &str> {
     selector.split(|c: char| !(c.is_alphanumeric() || matches!(c, '#' | '-' | '_')))
 }
 
+/// The colours that have names, by what sheets define, later ones instead of earlier ones.
+#[derive(Default)]
+pub(super) struct Palette(Vec<(String, Colour)>);
+
+impl Palette {
+    /// Takes over what is defined in this sheet.
+    pub(super) fn read(&mut self, sheet: &str) {
+        for line in sheet.lines() {
+            let Some((name, rest)) =
+                line.trim().strip_prefix("@define-color ").and_then(|rest| rest.trim().split_once(' '))
+            else {
+                continue;
+            };
+            let Some(value) = values(rest).next().and_then(|value| gdk::RGBA::parse(value).ok()) else { continue };
+            self.0.retain(|(other, _)| other != name);
+            if value.alpha() >= 1.0 {
+                self.0.push((name.to_owned(), [value.red(), value.green(), value.blue()].map(f64::from)));
+            }
+        }
+    }
+
+    /// The name of a colour, which may have several: that of a text, or of what is behind one.
+    pub(super) fn name(&self, colour: Colour, of_text: bool) -> Option<&str> {
+        let mut names =
+            self.0.iter().filter(|(_, other)| shown(*other) == shown(colour)).map(|(name, _)| name.as_str());
+        let fits = |name: &&str| (name.contains("text") || *name == "muted") == of_text;
+        let names: Vec<&str> = names.by_ref().collect();
+        names.iter().copied().find(fits).or(names.first().copied())
+    }
+}
+
 /// As `#rrggbb`.
 pub(super) fn shown(colour: Colour) -> String {
     let [red, green, blue] = colour.map(|part| (part * 255.0).round());
@@ -66,6 +97,26 @@ fn values(line: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_colour_has_the_name_that_fits() {
+        let mut palette = Palette::default();
+        palette.read(
+            "@define-color field #ffffff;   /* white */\n@define-color bar_text white;\n@define-color text #111;",
+        );
+        palette.read("@define-color text #222;\n@define-color card rgba(0, 0, 0, 0.5);");
+        let grey = |part: u8| [f64::from(part) / 255.0; 3];
+        for (part, of_text, want) in [
+            (255, true, Some("bar_text")),
+            (255, false, Some("field")),
+            (0x22, true, Some("text")),
+            (0x22, false, Some("text")),
+            (0x11, true, None),
+            (0, false, None),
+        ] {
+            assert_eq!(palette.name(grey(part), of_text), want, "{part}");
+        }
+    }
 
     #[test]
     fn a_colour_is_found_where_it_stands() {

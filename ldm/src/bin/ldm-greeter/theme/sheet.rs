@@ -30,9 +30,12 @@ const OUTSIDE: [&str; 2] = ["-gtk-icontheme", "-gtk-win32-theme-part"];
 
 /// Reads a sheet; the error has its line.
 pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
-    let mut reader = Reader { rest: text, line: 1, depth: 0, defining: false, sheet: Sheet::default() };
+    let mut reader = Reader { rest: text, line: 1, open: Vec::new(), defining: false, sheet: Sheet::default() };
     match reader.all() {
-        Ok(()) => Ok(reader.sheet),
+        Ok(()) => match reader.open.pop() {
+            None => Ok(reader.sheet),
+            Some(line) => Err((line, "a “{” without its “}”".to_owned())),
+        },
         Err(what) => Err((reader.line, what.to_owned())),
     }
 }
@@ -40,8 +43,8 @@ pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
 struct Reader<'a> {
     rest: &'a str,
     line: usize,
-    /// Braces that are open: names and classes count outside of declarations only.
-    depth: usize,
+    /// The lines of braces that are open: names and classes count outside of declarations only.
+    open: Vec<usize>,
     /// Between `@define-color` and its end.
     defining: bool,
     sheet: Sheet,
@@ -69,7 +72,7 @@ impl<'a> Reader<'a> {
                     self.at(name, line)?;
                     continue;
                 }
-                '#' | '.' if self.depth == 0 && !self.defining => {
+                '#' | '.' if self.open.is_empty() && !self.defining => {
                     self.skip(1);
                     let (name, line) = (self.word(), self.line);
                     let list = if c == '#' { &mut self.sheet.names } else { &mut self.sheet.classes };
@@ -79,8 +82,8 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 ';' => self.defining = false,
-                '{' => self.depth += 1,
-                '}' => self.depth = self.depth.saturating_sub(1),
+                '{' => self.open.push(self.line),
+                '}' => drop(self.open.pop()),
                 c if begins_word(c) => {
                     let name = self.word();
                     if self.rest.starts_with('(') {
@@ -229,6 +232,7 @@ mod tests {
             ("a { background: url(x", 1),
             ("a { background: url(\"x\ny\") }", 1),
             ("/* no end", 1),
+            ("a { color: red; }\n#b {\n color: red;\n#c { color: red; }\n", 2),
             ("@import file;", 1),
             ("a { background: -gtk-icontheme('x') }", 1),
         ] {
