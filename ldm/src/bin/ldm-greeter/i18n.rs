@@ -32,6 +32,8 @@ struct Language {
 }
 
 thread_local! {
+    /// The language that the greeter began with.
+    static FIRST: RefCell<String> = const { RefCell::new(String::new()) };
     /// Widgets belong to one thread, and so do their texts.
     static LANGUAGE: RefCell<Option<Language>> = const { RefCell::new(None) };
 }
@@ -46,12 +48,16 @@ pub(crate) fn gettext(text: &str) -> String {
 
 /// Speaks the language that the environment asks for (`LANGUAGE`, `LC_ALL`, `LC_MESSAGES`, `LANG`), if there is a catalogue.
 pub(crate) fn init() {
-    for wanted in wanted(|key| env::var(key).ok()) {
-        if switch(&wanted) {
-            return;
-        }
+    let spoken = wanted(|key| env::var(key).ok()).iter().any(|wanted| switch(wanted));
+    if !spoken {
+        switch(ENGLISH);
     }
-    switch(ENGLISH);
+    FIRST.set(current());
+}
+
+/// Speaks the language of [`init`] again.
+pub(crate) fn switch_back() -> bool {
+    FIRST.with_borrow(|first| switch(first))
 }
 
 /// What gettext(3) would look for, best first.

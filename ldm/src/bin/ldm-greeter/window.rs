@@ -119,6 +119,7 @@ impl Window {
         let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
         let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let ahead = Ahead::new(&root);
+        let timers = Timers::new(&bar, &send);
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
@@ -147,7 +148,7 @@ impl Window {
             help: Help::new(&ui, &send)?,
             bar,
             aids,
-            timers: Timers::new(&send),
+            timers,
             send,
             shown: Cell::new(None),
             serials: Cell::new(None),
@@ -242,7 +243,7 @@ impl Window {
     }
 
     fn key(&self, key: keys::Key) -> Propagation {
-        self.timers.touched();
+        self.timers.used();
         if key != keys::Key::Back {
             (self.send)(Event::Touched);
         }
@@ -347,7 +348,7 @@ impl Window {
         self.clock.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
-        self.timers.show(model, &self.bar);
+        self.timers.show(model);
         let page = Page::of(model);
         if page == Page::Help {
             self.help.show(model);
@@ -470,7 +471,7 @@ impl Window {
             return;
         }
         self.language.replace(model.language().map(str::to_owned));
-        if model.language().is_some_and(i18n::switch) {
+        if model.language().map_or_else(i18n::switch_back, i18n::switch) {
             self.set_texts();
             self.help.set_texts();
             self.shown.set(None);

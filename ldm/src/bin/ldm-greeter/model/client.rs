@@ -5,7 +5,7 @@ use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 
 use super::Model;
-use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Question, State};
+use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Open, Question, State};
 
 /// Servers in the menu.
 const SERVERS: usize = 256;
@@ -207,8 +207,20 @@ impl Model {
             self.forget_name();
         }
         self.help = false;
+        self.forget_choices();
         if self.countdown == Countdown::Stopped {
             self.count(false);
+        }
+    }
+
+    /// Whoever comes next has chosen nothing yet.
+    fn forget_choices(&mut self) {
+        self.language = None;
+        self.ask_for_session = false;
+        self.later.retain(|(client, _)| !matches!(client, Client::Server(_)));
+        let asked = |(open, _): &(Open, u32)| matches!(open, Open::Client(Client::Server(Some(_))));
+        if self.server.is_some() || self.open.iter().any(asked) {
+            self.later(Client::Server(None), Request::LdmServer { name: None });
         }
     }
 
@@ -226,8 +238,10 @@ impl Model {
             }
             (Client::Facts, Response::LdmFacts(facts)) => self.facts = Some(*facts),
             (Client::Server(name), Response::Success) => {
-                if let (Some(seat), Some(name)) = (&mut self.seat, &name) {
-                    seat.server.clone_from(name);
+                if let Some(seat) = &mut self.seat
+                    && let Some(used) = name.as_ref().or(seat.servers.first())
+                {
+                    seat.server.clone_from(used);
                 }
                 self.server = name;
                 // What was connected to is another server.

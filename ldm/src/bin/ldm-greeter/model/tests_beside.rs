@@ -314,6 +314,74 @@ fn what_was_typed_is_dropped_when_nobody_is_there() {
 }
 
 #[test]
+fn what_one_chose_is_not_left_for_the_next() {
+    let any = "LdmServer { name: None }";
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let chosen = || {
+        let mut model = at(Seat { server: "alpha".into(), servers: names.to_vec(), ..Seat::default() });
+        model.update(Event::LanguageChosen("de".into()));
+        model.update(Event::AskForSession(true));
+        model.update(Event::ServerChosen(Some("beta".into())));
+        model
+    };
+    let begins_anew = |model: &Model| {
+        assert_eq!((model.language(), model.asks_for_session(), model.server()), (None, false, None));
+        assert_eq!(model.seat().unwrap().server, "alpha");
+    };
+    let mut model = chosen();
+    // Escape is no other person's.
+    play(
+        &mut model,
+        [
+            (success(), &[], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Back, &[CANCEL], "name"),
+            (success(), &[], "name"),
+        ],
+    );
+    assert_eq!((model.language(), model.asks_for_session(), model.server()), (Some("de"), true, Some("beta")));
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Idle, &[CANCEL], "name !Idle"),
+            (success(), &[any], "name !Idle"),
+            (success(), &[], "name !Idle"),
+            // Once.
+            (Event::Idle, &[], "name !Idle"),
+        ],
+    );
+    begins_anew(&model);
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (success(), &[SESSIONS], "waiting"),
+            (sessions(&["xfce"], None, None), &["start [\"ldm-session\", \"xfce\"] []"], "starting"),
+        ],
+    );
+
+    // The daemon has not answered yet; nobody has typed anything; after a failure.
+    let mut model = chosen();
+    play(&mut model, [(Event::Idle, &[], "name"), (success(), &[any], "name"), (success(), &[], "name")]);
+    begins_anew(&model);
+    let mut model = chosen();
+    play(
+        &mut model,
+        [
+            (success(), &[], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (failure(FailureKind::ServerSilent), &[], "failed !ServerSilent"),
+            (Event::Idle, &[any], "name !ServerSilent"),
+            (success(), &[], "name !ServerSilent"),
+        ],
+    );
+    begins_anew(&model);
+}
+
+#[test]
 fn a_name_that_is_known_does_not_replace_what_is_typed() {
     let mut model = Model::new(String::new(), None);
     model.update(Event::Opened);
