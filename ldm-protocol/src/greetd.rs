@@ -139,6 +139,9 @@ pub enum Response {
         auth_message_type: AuthMessageType,
         /// The server's own text, sanitised.
         auth_message: String,
+        /// Ours, for greeters that have said hello: the server whose text it is, which may be another than [`Seat::server`].
+        #[serde(default, rename = "ldm_server", skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
     },
     /// Answer to [`Request::LdmHello`].
     LdmSeat(Box<Seat>),
@@ -163,7 +166,7 @@ pub enum Response {
 pub struct Seat {
     /// This client's host name.
     pub hostname: String,
-    /// The server that will be used, as configured.
+    /// The server that is tried first: the one that was chosen, else the first that is configured.
     pub server: String,
     /// All that may be chosen from; one alone is no choice.
     #[serde(default)]
@@ -266,8 +269,11 @@ mod tests {
             let request: Request = serde_json::from_str(json).unwrap();
             assert!(format!("{request:?}").starts_with(want), "{request:?}");
         }
-        let message =
-            Response::AuthMessage { auth_message_type: AuthMessageType::Secret, auth_message: "Password:".into() };
+        let message = Response::AuthMessage {
+            auth_message_type: AuthMessageType::Secret,
+            auth_message: "Password:".into(),
+            server: None,
+        };
         assert_eq!(
             serde_json::to_string(&message).unwrap(),
             r#"{"type":"auth_message","auth_message_type":"secret","auth_message":"Password:"}"#

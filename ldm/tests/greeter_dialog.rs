@@ -130,7 +130,8 @@ impl Lab {
     }
 
     fn asks(&mut self, kind: AuthMessageType, text: &str) {
-        self.say(&Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned() });
+        let (auth_message_type, auth_message) = (kind, text.to_owned());
+        self.say(&Response::AuthMessage { auth_message_type, auth_message, server: None });
     }
 
     fn hear_answer(&mut self) -> Option<String> {

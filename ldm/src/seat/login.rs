@@ -173,7 +173,7 @@ impl Seat {
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
             login.asked = Some(AuthMessageType::Error);
-            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string())));
+            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string(), None)));
         } else {
             login.owed = Some(Owed::Login);
         }
@@ -361,7 +361,9 @@ impl Seat {
                     login.owed = None;
                     login.ahead = false;
                     login.asked = Some(style);
-                    self.act(Action::Reply(message(style, &text)));
+                    // A password is asked for under the name of the server that gets it.
+                    let server = self.worker.as_ref().and_then(|worker| worker.server.clone()).filter(|_| self.ours);
+                    self.act(Action::Reply(message(style, &text, server)));
                 }
                 _ => self.confused("a message"),
             },
@@ -561,10 +563,10 @@ impl Seat {
     }
 }
 
-fn message(style: AuthMessageType, text: &str) -> Response {
+fn message(style: AuthMessageType, text: &str, server: Option<String>) -> Response {
     // The worker has sanitised it, and may have put an ellipsis behind; a worker that was taken over has not.
     let text = text::sanitise(text, limits::PROMPT + '…'.len_utf8());
-    Response::AuthMessage { auth_message_type: style, auth_message: text }
+    Response::AuthMessage { auth_message_type: style, auth_message: text, server }
 }
 
 /// Whether `name` may be sent to a server as a user's name. It is only ever data: no shell and no option parser sees it.

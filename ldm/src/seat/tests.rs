@@ -226,8 +226,10 @@ fn show(action: &Action) -> String {
                 format!("{auth} {:?}", failure.kind)
             }
             Response::Error { description, .. } => format!("misuse {description}"),
-            Response::AuthMessage { auth_message_type, auth_message } => {
-                format!("{auth_message_type:?} {auth_message}")
+            Response::AuthMessage { auth_message_type, auth_message, server } => {
+                let other = server.as_deref().filter(|server| *server != "srv");
+                let server = other.map(|server| format!(" of {server}")).unwrap_or_default();
+                format!("{auth_message_type:?} {auth_message}{server}")
             }
             Response::LdmServers { servers } => {
                 let one = |s: &Server| format!("{}:{:?}:{:?}", s.name, s.up, s.load);

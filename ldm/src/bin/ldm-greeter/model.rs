@@ -55,6 +55,8 @@ pub(crate) struct Model {
     countdown: Countdown,
     servers: Vec<Server>,
     server: Option<String>,
+    /// The server that spoke last, and in which attempt.
+    connected: Option<(u32, String)>,
     help: bool,
     facts: Option<Facts>,
     last_failure: Option<Failure>,
@@ -89,6 +91,7 @@ impl Model {
             countdown: Countdown::Off,
             servers: Vec::new(),
             server: None,
+            connected: None,
             help: false,
             facts: None,
             last_failure: None,

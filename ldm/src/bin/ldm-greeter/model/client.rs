@@ -1,7 +1,7 @@
 //! What is beside the login: menus, help, power, the guest's countdown, and what happens when nobody is there.
 
 use ldm_protocol::client::{Facts, Power, Server};
-use ldm_protocol::greetd::{Request, Response};
+use ldm_protocol::greetd::{Request, Response, Seat};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 
 use super::Model;
@@ -36,6 +36,21 @@ impl Model {
     /// The server that the user has chosen.
     pub(crate) fn server(&self) -> Option<&str> {
         self.server.as_deref()
+    }
+
+    /// The server that answers go to; `None` where that is not sure: the first that answers is used.
+    pub(crate) fn asking_server(&self) -> Option<&str> {
+        if let Some((_, server)) = self.connected.as_ref().filter(|(attempt, _)| *attempt == self.attempt) {
+            return Some(server);
+        }
+        let sure = |seat: &&Seat| self.server.is_some() || seat.servers.len() < 2 || matches!(self.state, State::Name);
+        self.seat.as_ref().filter(sure).map(|seat| seat.server.as_str())
+    }
+
+    /// The server that a help desk is to be told of: the last that spoke, else what is tried first.
+    pub(crate) fn last_server(&self) -> Option<&str> {
+        let connected = self.connected.as_ref().map(|(_, server)| server.as_str());
+        connected.or(self.seat.as_ref().map(|seat| seat.server.as_str()))
     }
 
     /// The session is to be asked for also where the last one is known.
@@ -217,6 +232,7 @@ impl Model {
     fn forget_choices(&mut self) {
         self.language = None;
         self.ask_for_session = false;
+        self.connected = None;
         self.later.retain(|(client, _)| !matches!(client, Client::Server(_)));
         let asked = |(open, _): &(Open, u32)| matches!(open, Open::Client(Client::Server(Some(_))));
         if self.server.is_some() || self.open.iter().any(asked) {
@@ -244,6 +260,7 @@ impl Model {
                     seat.server.clone_from(used);
                 }
                 self.server = name;
+                self.connected = None;
                 // What was connected to is another server.
                 if self.progress.ahead == Ahead::Asked {
                     self.progress.ahead = Ahead::No;

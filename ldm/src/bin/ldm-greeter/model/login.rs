@@ -113,7 +113,10 @@ impl Model {
 
     pub(super) fn login_answered(&mut self, open: &Open, response: Response, actions: &mut Vec<Action>) {
         match (open, response) {
-            (Open::Conversation, Response::AuthMessage { auth_message_type, auth_message }) => {
+            (Open::Conversation, Response::AuthMessage { auth_message_type, auth_message, server }) => {
+                if let Some(server) = server {
+                    self.connected = Some((self.attempt, text::sanitise_line(&server, limits::SERVER)));
+                }
                 self.asked(auth_message_type, &auth_message, actions);
             }
             (Open::Conversation, Response::Success) => self.authenticated(actions),

@@ -28,7 +28,13 @@ fn submit(text: &str) -> Event {
 }
 
 fn says(kind: AuthMessageType, text: &str) -> Event {
-    Event::Answered(Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned() })
+    says_at(None, kind, text)
+}
+
+/// The same, of a daemon that says which server it is.
+fn says_at(server: Option<&str>, kind: AuthMessageType, text: &str) -> Event {
+    let server = server.map(str::to_owned);
+    Event::Answered(Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned(), server })
 }
 
 fn success() -> Event {

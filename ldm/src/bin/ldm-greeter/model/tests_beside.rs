@@ -77,6 +77,37 @@ fn another_server_ends_the_attempt_and_waits_for_nobody() {
 }
 
 #[test]
+fn what_answers_is_the_server_that_is_named() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = || Seat { server: "alpha".into(), servers: names.to_vec(), ..Seat::default() };
+    let servers = |model: &Model| (model.asking_server().map(str::to_owned), model.last_server().map(str::to_owned));
+    let both = |one: &str, other: &str| (Some(one.to_owned()), Some(other.to_owned()));
+    let mut model = at(seat());
+    assert_eq!(servers(&model), both("alpha", "alpha"));
+    // Who will answer is not known while a password may be typed already.
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), (None, Some("alpha".into())));
+    model.update(says_at(Some("be\u{1b}[1mta"), Hidden, "Password: "));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    model.update(submit("x"));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    // The next attempt may be another's; what the help desk is told stays.
+    model.update(failure(FailureKind::Denied));
+    assert_eq!(servers(&model), (None, Some("beta".into())));
+    model.update(says_at(Some("alpha"), Hidden, "Password: "));
+    assert_eq!(servers(&model), both("alpha", "alpha"));
+    // One that was chosen is used alone; and so is the only one.
+    model.update(Event::ServerChosen(Some("beta".into())));
+    model.update(success());
+    model.update(success());
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    let mut model = greeted();
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), both("srv", "srv"));
+}
+
+#[test]
 fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
     let remembered = |gone: Option<&str>| {
         let Event::Answered(Response::LdmSessions(mut sessions)) = sessions(&["xfce", "mate"], Some("mate"), None)
