@@ -189,6 +189,9 @@ pub struct Seat {
     /// The administrator has decided the language: do not offer others.
     #[serde(default)]
     pub language_forced: bool,
+    /// The administrator has decided the session: do not offer to ask for it.
+    #[serde(default)]
+    pub session_forced: bool,
     /// `LDM_CLOCK_FORMAT` (strftime(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,
