@@ -171,6 +171,9 @@ pub struct Seat {
     /// All that may be chosen from; one alone is no choice.
     #[serde(default)]
     pub servers: Vec<String>,
+    /// One of them was chosen, and no session has ended since: it is [`Seat::server`], and used alone.
+    #[serde(default)]
+    pub server_chosen: bool,
     /// Who logged in last, where the administrator wants that remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,

@@ -130,6 +130,7 @@ impl Seat {
         let seat = greetd::Seat {
             hostname: self.policy.hostname.clone(),
             server: self.policy.server.clone(),
+            server_chosen: self.chosen.is_some(),
             failure: self.failure.clone(),
             guest: self.offers_guest(),
             countdown: self.countdown(),

@@ -240,7 +240,8 @@ fn show(action: &Action) -> String {
             Response::LdmSeat(s) => {
                 let guest = if s.guest { " guest" } else { "" };
                 let countdown = s.countdown.map(|seconds| format!(" countdown {seconds}")).unwrap_or_default();
-                format!("seat {} {:?}{guest}{countdown}", s.server, s.failure.as_ref().map(|f| f.kind))
+                let chosen = if s.server_chosen { " chosen" } else { "" };
+                format!("seat {}{chosen} {:?}{guest}{countdown}", s.server, s.failure.as_ref().map(|f| f.kind))
             }
             Response::LdmSessions(s) => {
                 let elsewhere: Vec<&str> = s.elsewhere.iter().flat_map(|e| [" at ", &e.client]).collect();

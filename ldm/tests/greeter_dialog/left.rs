@@ -89,3 +89,51 @@ fn a_language_and_an_open_menu_are_not_left_for_the_next() {
     lab.wait_for_title("Log in");
     lab.name("dave");
 }
+
+#[test]
+fn the_screen_readers_key_keeps_what_was_chosen() {
+    let Some(catalogues) = german() else { return };
+    let directory = catalogues.path().to_str().unwrap();
+    let Some(mut lab) = Lab::with(&[], &[("LDM_LOCALEDIR", directory)], |_| None) else { return };
+    let servers = ["alpha", "beta"].map(str::to_owned).to_vec();
+    let seat = Seat { server: "alpha".into(), servers, ..Seat::default() };
+    let greet = |lab: &mut Lab, seat: &Seat, title: &str| {
+        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+        lab.say(&Response::LdmSeat(Box::new(seat.clone())));
+        assert!(matches!(lab.hear(), Request::LdmFacts));
+        lab.refuse();
+        lab.wait_for_title(title);
+    };
+    greet(&mut lab, &seat, "Log in");
+    // Server, session, language.
+    open_menu(&lab, 3);
+    lab.key("d");
+    lab.key("Return");
+    lab.wait_for_title("Anmelden");
+    open_menu(&lab, 2);
+    lab.key("Down");
+    lab.key("Return");
+    lab.key("alt+super+s");
+    assert!(matches!(lab.hear(), Request::LdmAccess { access } if access.screen_reader));
+    lab.say(&Response::Success);
+    greet(&mut lab, &seat, "Anmelden");
+    lab.name("carol");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some(""));
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
+    lab.say(&Response::LdmSessions(Sessions {
+        sessions: vec![entry("xfce"), entry("icewm")],
+        preselected: Some("xfce".into()),
+        remembered: true,
+        languages: vec!["de_DE.UTF-8".into()],
+        ..Sessions::default()
+    }));
+    // It is asked for.
+    lab.key("Down");
+    lab.key("Return");
+    let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };
+    assert_eq!((cmd[1].as_str(), env), ("icewm", vec!["LANG=de_DE.UTF-8".to_owned()]));
+}

@@ -252,10 +252,11 @@ mod tests {
     use ldm_protocol::{Failure, FailureKind, Secret};
 
     use super::*;
+    use crate::model::Kept;
 
     #[test]
     fn the_report_has_what_a_help_desk_asks_for_and_nothing_that_was_typed() {
-        let mut model = Model::new(String::new(), None);
+        let mut model = Model::new(Kept::default(), None);
         let failure = Failure::new(FailureKind::ServerSilent).server("srv");
         model.update(Event::Opened);
         model.update(Event::Answered(Response::LdmSeat(Box::new(Seat {

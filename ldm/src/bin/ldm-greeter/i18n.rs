@@ -48,14 +48,21 @@ pub(crate) fn gettext(text: &str) -> String {
 
 /// Speaks the language that the environment asks for (`LANGUAGE`, `LC_ALL`, `LC_MESSAGES`, `LANG`), if there is a catalogue.
 pub(crate) fn init() {
-    let spoken = wanted(|key| env::var(key).ok()).iter().any(|wanted| switch(wanted));
-    if !spoken {
-        switch(ENGLISH);
+    if !wanted(|key| env::var(key).ok()).iter().any(|wanted| begin(wanted)) {
+        begin(ENGLISH);
     }
-    FIRST.set(current());
 }
 
-/// Speaks the language of [`init`] again.
+/// Begins with this language. `false`: there is no such catalogue.
+pub(crate) fn begin(locale: &str) -> bool {
+    let spoken = switch(locale);
+    if spoken {
+        FIRST.set(current());
+    }
+    spoken
+}
+
+/// Speaks the language again that the greeter began with.
 pub(crate) fn switch_back() -> bool {
     FIRST.with_borrow(|first| switch(first))
 }

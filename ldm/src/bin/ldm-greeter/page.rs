@@ -79,12 +79,12 @@ mod tests {
     use ldm_protocol::greetd::{AuthMessageType, Response, Seat};
 
     use super::*;
-    use crate::model::Event;
+    use crate::model::{Event, Kept};
 
     #[test]
     fn a_password_is_asked_for_in_the_name_of_the_server_that_gets_it() {
         let servers = ["first", "second"].map(str::to_owned).to_vec();
-        let mut model = Model::new(String::new(), None);
+        let mut model = Model::new(Kept::default(), None);
         let mut titles = Vec::new();
         for event in [
             Event::Opened,

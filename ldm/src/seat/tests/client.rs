@@ -80,7 +80,7 @@ fn another_server_is_used_from_the_next_connection_on() {
             GREETING,
             "ask server evil -> misuse not offered
             ask server b -> use b; success
-            ask hello -> seat b None
+            ask hello -> seat b chosen None
             ask prepare -> worker 1; success
             # The same again: the connection that was made ahead leads there.
             w1 connected b ->
@@ -102,6 +102,10 @@ fn another_server_is_used_from_the_next_connection_on() {
             ask server -> use any; success
             ask hello -> seat srv None
             ask server b -> use b; success
+            # Another greeter is told, too.
+            greeter-exit -> log
+            +1000 tick -> start-greeter
+            ask hello -> seat b chosen None
             ask create alice -> worker 1
             w1 connected b -> login alice
             w1 secret Password: -> Secret Password: of b

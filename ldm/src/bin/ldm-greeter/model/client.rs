@@ -5,7 +5,7 @@ use ldm_protocol::greetd::{Request, Response, Seat};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 
 use super::Model;
-use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Open, Question, State};
+use super::types::{Action, Ahead, Client, Countdown, Event, Kept, Notice, Open, Question, State};
 
 /// Servers in the menu.
 const SERVERS: usize = 256;
@@ -56,6 +56,15 @@ impl Model {
     /// The session is to be asked for also where the last one is known.
     pub(crate) fn asks_for_session(&self) -> bool {
         self.ask_for_session
+    }
+
+    /// For a greeter that starts again; `typed` stands in the name entry, if that is there.
+    pub(crate) fn kept(&self, typed: Option<String>) -> Kept {
+        Kept {
+            username: typed.unwrap_or_else(|| self.username.clone()),
+            language: self.language.clone(),
+            ask_for_session: self.ask_for_session,
+        }
     }
 
     /// What the user has chosen: a catalogue's name or a locale.

@@ -125,7 +125,7 @@ fn play<const N: usize>(model: &mut Model, steps: [(Event, &[&str], &str); N]) {
 }
 
 fn greeted() -> Model {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(&mut model, [(Event::Opened, &["ldm_hello"], "name"), (seat(), &[FACTS], "name"), (facts(), &[], "name")]);
     model
 }
@@ -258,7 +258,7 @@ fn nothing_leads_from_waiting_back_to_the_visible_name_by_itself() {
     ];
     let all = FailureKind::ALL.iter().map(|&kind| failure(kind)).chain(refusals);
     for event in all {
-        let mut model = Model::new("alice".to_owned(), None);
+        let mut model = Model::new(Kept { username: "alice".to_owned(), ..Kept::default() }, None);
         model.update(submit("alice"));
         model.update(event);
         assert!(matches!(model.state(), State::Failed(_)), "{}", screen(&model));
@@ -269,7 +269,7 @@ fn nothing_leads_from_waiting_back_to_the_visible_name_by_itself() {
 
 #[test]
 fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -286,7 +286,7 @@ fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
             (TYPED, &[PREPARE], "name"),
         ],
     );
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -382,7 +382,7 @@ fn what_cannot_be_right_is_not_sent() {
 
 #[test]
 fn a_plain_greetd_is_served() {
-    let mut model = Model::new(String::new(), Some("startx /usr/bin/xterm".to_owned()));
+    let mut model = Model::new(Kept::default(), Some("startx /usr/bin/xterm".to_owned()));
     play(
         &mut model,
         [
@@ -403,7 +403,7 @@ fn a_plain_greetd_is_served() {
             ),
         ],
     );
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -417,7 +417,7 @@ fn a_plain_greetd_is_served() {
 
 #[test]
 fn the_end_of_the_last_session_is_told() {
-    let mut model = Model::new("alice".to_owned(), None);
+    let mut model = Model::new(Kept { username: "alice".to_owned(), ..Kept::default() }, None);
     model.update(Event::Opened);
     let seat = Seat { failure: Some(Failure::new(FailureKind::LinkLost)), ..Seat::default() };
     model.update(Event::Answered(Response::LdmSeat(Box::new(seat))));

@@ -15,7 +15,7 @@ fn not_offered() -> Event {
 
 /// At the name, with this seat, nothing open.
 fn at(seat: Seat) -> Model {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(answered(Response::LdmSeat(Box::new(seat))));
     if !matches!(model.state(), State::Waiting) {
@@ -74,6 +74,22 @@ fn another_server_ends_the_attempt_and_waits_for_nobody() {
         ],
     );
     assert!(model.servers().is_empty(), "what is not offered is not shown any more");
+}
+
+#[test]
+fn a_greeter_that_starts_again_knows_what_was_chosen() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = Seat { server: "beta".into(), servers: names.to_vec(), server_chosen: true, ..Seat::default() };
+    let model = at(seat.clone());
+    assert_eq!(model.server(), Some("beta"));
+    assert_eq!(at(Seat { server_chosen: false, ..seat }).server(), None);
+    let mut model = greeted();
+    model.update(Event::LanguageChosen("de".into()));
+    model.update(Event::AskForSession(true));
+    let kept = || Kept { username: "alice".into(), language: Some("de".into()), ask_for_session: true };
+    assert_eq!(model.kept(Some("alice".into())), kept());
+    let model = Model::new(kept(), None);
+    assert_eq!((model.username(), model.language(), model.asks_for_session()), ("alice", Some("de"), true));
 }
 
 #[test]
@@ -414,7 +430,7 @@ fn what_one_chose_is_not_left_for_the_next() {
 
 #[test]
 fn a_name_that_is_known_does_not_replace_what_is_typed() {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(TYPED);
     let seat = Seat { username: Some("pupil".into()), countdown: Some(5), ..Seat::default() };
@@ -450,7 +466,7 @@ fn help_is_there_in_every_state_and_waits_for_the_login() {
     );
     assert!(!model.offers_sound_test());
     // A plain greetd is asked nothing.
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(not_offered());
     play(

@@ -5,6 +5,17 @@ use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, Secret};
 
+/// What a greeter that starts again goes on with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// What stands in the name entry.
+    pub(crate) username: String,
+    /// The language that was chosen: a catalogue's name or a locale.
+    pub(crate) language: Option<String>,
+    /// The session is to be asked for.
+    pub(crate) ask_for_session: bool,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
