@@ -163,6 +163,7 @@ pub enum Response {
 
 /// The facts a greeter shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // each is a field of the message
 pub struct Seat {
     /// This client's host name.
     pub hostname: String,

@@ -120,8 +120,9 @@ impl Model {
             Event::LanguageChosen(language) => self.language = Some(language),
             Event::Menu(number) => self.later(Client::Menu, Request::LdmMenu { number }),
             Event::Power(action) => {
-                // A server that is silent must not keep the computer on.
-                if matches!(self.state, State::Waiting) {
+                // A server that is silent must not keep the computer on; and nothing that was typed, let alone a login that only
+                // waits for its session, is to be there for whoever wakes it.
+                if matches!(self.state, State::Waiting | State::Prompt { .. } | State::Sessions(_)) {
                     self.leave(actions);
                 }
                 self.later(Client::Power(action), Request::LdmPower { action, confirmed: false });

@@ -282,6 +282,32 @@ fn power_is_confirmed_where_somebody_would_lose_something() {
 }
 
 #[test]
+fn no_login_is_left_open_for_whoever_wakes_the_computer() {
+    for (events, shown) in [
+        (vec![says(Hidden, "Password: ")], "secret Password: "),
+        (vec![says(Visible, "Code: ")], "visible Code: "),
+        (vec![success(), sessions(&["a", "b"], None, None)], "sessions 2 preselected None"),
+    ] {
+        let mut model = at(Seat { power: vec![Power::Suspend], ..Seat::default() });
+        model.update(submit("alice"));
+        for event in events {
+            model.update(event);
+        }
+        assert_eq!(screen(&model), shown);
+        let before = model.serial();
+        play(
+            &mut model,
+            [
+                (Event::Power(Power::Suspend), &[CANCEL], "name"),
+                (success(), &["LdmPower { action: Suspend, confirmed: false }"], "name"),
+                (success(), &[], "name"),
+            ],
+        );
+        assert_ne!(model.serial(), before, "what was typed is the one before's");
+    }
+}
+
+#[test]
 fn sessions_elsewhere_are_asked_about_first() {
     let elsewhere = || {
         answered(Response::LdmSessions(Sessions {
