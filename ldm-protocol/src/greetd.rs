@@ -42,6 +42,9 @@ pub enum Request {
         /// `KEY=VALUE`; LDM takes `LANG` alone from it.
         #[serde(default)]
         env: Vec<String>,
+        /// Ours: nobody has picked this session, so it is not to be remembered as the user's choice.
+        #[serde(default, rename = "ldm_unasked", skip_serializing_if = "std::ops::Not::not")]
+        unasked: bool,
     },
     /// Give up the login that was begun. Answered with success even if there is none.
     CancelSession,
@@ -270,7 +273,10 @@ mod tests {
                 r#"{"type":"post_auth_message_response","response":"s"}"#,
                 "PostAuthMessageResponse { response: Some(Secret(..)) }",
             ),
-            (r#"{"type":"start_session","cmd":["/bin/true"]}"#, "StartSession { cmd: [\"/bin/true\"], env: [] }"),
+            (
+                r#"{"type":"start_session","cmd":["/bin/true"]}"#,
+                "StartSession { cmd: [\"/bin/true\"], env: [], unasked: false }",
+            ),
             (r#"{"type":"cancel_session","unknown":1}"#, "CancelSession"),
         ] {
             let request: Request = serde_json::from_str(json).unwrap();

@@ -243,7 +243,7 @@ fn a_wrong_password_then_the_right_one_and_a_session() {
     lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), ..Sessions::default() }));
     lab.key("Down");
     lab.key("Return");
-    let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };
+    let Request::StartSession { cmd, env, .. } = lab.hear() else { panic!("not start_session") };
     assert_eq!((cmd, env), (vec!["ldm-session".to_owned(), "icewm".to_owned()], vec![]));
     lab.say(&Response::Success);
     let (status, log) = lab.end();

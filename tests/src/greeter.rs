@@ -249,7 +249,7 @@ impl Greeter {
     pub fn choose(&mut self, session: Option<&str>, env: &[&str]) -> Result<()> {
         let cmd = vec![SESSION_COMMAND.to_owned(), session.unwrap_or(DEFAULT_SESSION).to_owned()];
         let env = env.iter().map(|&variable| variable.to_owned()).collect();
-        match self.request(&Request::StartSession { cmd, env })? {
+        match self.request(&Request::StartSession { cmd, env, unasked: false })? {
             Response::Success => Ok(()),
             other => bail!("the session was not accepted: {other:?}"),
         }

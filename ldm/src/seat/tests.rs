@@ -72,7 +72,11 @@ fn parse_request(text: &str) -> Request {
         "create" => Request::CreateSession { username: rest.trim_matches('"').replace("\\n", "\n") },
         "answer" => Request::PostAuthMessageResponse { response: Some(Secret::new(rest).unwrap()) },
         "null" => Request::PostAuthMessageResponse { response: None },
-        "run" => Request::StartSession { cmd: rest.split(' ').map(str::to_owned).collect(), env: vec![] },
+        "run" | "run-unasked" => Request::StartSession {
+            cmd: rest.split(' ').map(str::to_owned).collect(),
+            env: vec![],
+            unasked: word == "run-unasked",
+        },
         "cancel" => Request::CancelSession,
         "hello" => Request::LdmHello { version: greetd::VERSION },
         "hello-9" => Request::LdmHello { version: 9 },

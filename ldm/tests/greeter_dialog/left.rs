@@ -134,6 +134,6 @@ fn the_screen_readers_key_keeps_what_was_chosen() {
     // It is asked for.
     lab.key("Down");
     lab.key("Return");
-    let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };
+    let Request::StartSession { cmd, env, unasked: false } = lab.hear() else { panic!("not start_session") };
     assert_eq!((cmd[1].as_str(), env), ("icewm", vec!["LANG=de_DE.UTF-8".to_owned()]));
 }

@@ -129,6 +129,9 @@ fn the_only_session_and_a_forced_one_start_without_being_asked_for() -> Result<(
         screen.type_text(&format!("{}\n", scene.user.password))?;
         scene.desk().wait_until_up()?;
         screen.wait_for(&scene.desk().title(), wait::STEP)?;
+        // Nobody has picked it.
+        let remembered = fs::read_to_string(scene.user.home.join(".dmrc")).unwrap_or_default();
+        ensure!(!remembered.contains("Session="), "{remembered}");
         scene.work_and_log_out()?;
         reader.wait_for_question("User name", wait::STEP)?;
         scene.finish()?;

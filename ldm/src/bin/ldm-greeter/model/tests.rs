@@ -78,7 +78,9 @@ fn word(action: &Action) -> String {
         Action::Send(Request::CreateSession { username }) => format!("create_session {username}"),
         Action::Send(Request::PostAuthMessageResponse { response: Some(_) }) => ANSWER.to_owned(),
         Action::Send(Request::PostAuthMessageResponse { response: None }) => ACK.to_owned(),
-        Action::Send(Request::StartSession { cmd, env }) => format!("start {cmd:?} {env:?}"),
+        Action::Send(Request::StartSession { cmd, env, unasked }) => {
+            format!("start {cmd:?} {env:?}{}", if *unasked { " unasked" } else { "" })
+        }
         Action::Send(Request::CancelSession) => CANCEL.to_owned(),
         Action::Send(Request::LdmHello { .. }) => "ldm_hello".to_owned(),
         Action::Send(Request::LdmPrepare) => PREPARE.to_owned(),
@@ -171,10 +173,10 @@ fn answers_and_names_are_sent_as_typed() {
 #[test]
 fn there_is_no_question_where_there_is_no_choice() {
     for (event, start) in [
-        (sessions(&["xfce"], Some("xfce"), Some("icewm")), "start [\"ldm-session\", \"icewm\"] []"),
-        (sessions(&["icewm"], None, None), "start [\"ldm-session\", \"icewm\"] []"),
-        (sessions(&[], None, None), "start [\"ldm-session\", \"default\"] []"),
-        (sessions(&["../bad", ""], None, None), "start [\"ldm-session\", \"default\"] []"),
+        (sessions(&["xfce"], Some("xfce"), Some("icewm")), "start [\"ldm-session\", \"icewm\"] [] unasked"),
+        (sessions(&["icewm"], None, None), "start [\"ldm-session\", \"icewm\"] [] unasked"),
+        (sessions(&[], None, None), "start [\"ldm-session\", \"default\"] [] unasked"),
+        (sessions(&["../bad", ""], None, None), "start [\"ldm-session\", \"default\"] [] unasked"),
     ] {
         let mut model = asked();
         model.update(submit("x"));
@@ -201,6 +203,15 @@ fn what_was_remembered_may_be_gone() {
             (failure(FailureKind::NoSession), &[], "failed !NoSession"),
         ],
     );
+    // What was picked in vain is not picked any more.
+    let mut model = asked();
+    model.update(submit("x"));
+    model.update(success());
+    model.update(sessions(&["xfce", "mate"], None, None));
+    model.update(Event::Chosen(Some(0)));
+    model.update(failure(FailureKind::SessionGone));
+    let actions: Vec<_> = model.update(sessions(&[], None, None)).iter().map(word).collect();
+    assert_eq!(actions, ["start [\"ldm-session\", \"default\"] [] unasked"]);
     // Forced by the administrator: nothing else can be chosen, and asking again by itself would never end.
     let mut model = asked();
     model.update(submit("x"));

@@ -134,7 +134,7 @@ fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
         sessions.gone = gone.map(str::to_owned);
         Event::Answered(Response::LdmSessions(sessions))
     };
-    let start = "start [\"ldm-session\", \"mate\"] []";
+    let start = "start [\"ldm-session\", \"mate\"] [] unasked";
     for (ask, event, sent, shown) in [
         (false, remembered(None), &[start][..], "starting"),
         (true, remembered(None), &[], "sessions 2 preselected Some(1)"),
@@ -180,7 +180,7 @@ fn the_language_goes_to_the_session_if_the_user_chose_it_and_the_server_has_it()
         let languages = locales.iter().map(|&locale| locale.to_owned()).collect();
         let offered = Sessions { languages, forced: Some("kiosk".into()), ..Sessions::default() };
         let sent = words(&model.update(answered(Response::LdmSessions(offered))));
-        assert_eq!(sent, [format!("start [\"ldm-session\", \"kiosk\"] {env}")], "{chosen:?} {locales:?}");
+        assert_eq!(sent, [format!("start [\"ldm-session\", \"kiosk\"] {env} unasked")], "{chosen:?} {locales:?}");
     }
 }
 
@@ -235,7 +235,7 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
 
 #[test]
 fn a_guest_needs_nobody_to_choose() {
-    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] []")];
+    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] [] unasked")];
     for (preselected, want) in [(Some("mate"), start("mate")), (None, start("default"))] {
         let mut model = at(Seat { guest: true, ..Seat::default() });
         play(&mut model, [(Event::Guest, &["LdmGuest"], "waiting"), (success(), &[SESSIONS], "waiting")]);
@@ -329,7 +329,7 @@ fn sessions_elsewhere_are_asked_about_first() {
         [
             (Event::Confirmed, &["LdmEndOthers"], "waiting"),
             (Event::Confirmed, &[], "waiting"),
-            (success(), &["start [\"ldm-session\", \"kiosk\"] []"], "starting"),
+            (success(), &["start [\"ldm-session\", \"kiosk\"] [] unasked"], "starting"),
         ],
     );
     let mut model = begun();
@@ -343,7 +343,7 @@ fn sessions_elsewhere_are_asked_about_first() {
     play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
     assert_eq!(model.question(), None);
     // Another one has begun since: what was to be started is started after the second question.
-    let start = "start [\"ldm-session\", \"kiosk\"] []";
+    let start = "start [\"ldm-session\", \"kiosk\"] [] unasked";
     let mut model = begun();
     play(
         &mut model,
@@ -432,7 +432,7 @@ fn what_one_chose_is_not_left_for_the_next() {
         [
             (submit("alice"), &[CREATE], "waiting"),
             (success(), &[SESSIONS], "waiting"),
-            (sessions(&["xfce"], None, None), &["start [\"ldm-session\", \"xfce\"] []"], "starting"),
+            (sessions(&["xfce"], None, None), &["start [\"ldm-session\", \"xfce\"] [] unasked"], "starting"),
         ],
     );
 

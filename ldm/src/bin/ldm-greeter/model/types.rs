@@ -206,6 +206,8 @@ pub(super) struct Progress {
     pub(super) answered: bool,
     /// The session that is to be started was offered, and not the administrator's decision.
     pub(super) chosen: bool,
+    /// The user has picked it.
+    pub(super) picked: bool,
     /// It is a guest's.
     pub(super) guest: bool,
     /// A session was refused: the next one is the user's choice.
