@@ -287,6 +287,8 @@ impl Model {
                 self.last_failure = Some(failure.clone());
                 self.notice = Some(Notice::Failure(failure));
             }
+            // We have given it up ourselves: what is cancelled while it is open is answered so, too.
+            (_, Response::Error { failure: None, .. }) if self.open.iter().any(|(open, _)| *open == Open::Cancel) => {}
             // A daemon that does not offer this: so neither do we.
             (client, Response::Error { failure: None, .. }) => self.withdraw(&client),
             _ => {}

@@ -519,6 +519,27 @@ fn the_administrators_commands_may_fail() {
 }
 
 #[test]
+fn what_is_cancelled_is_still_offered() {
+    let item = MenuItem { number: 3, name: "Browser".into() };
+    let mut model = at(Seat { menu: vec![item], ..Seat::default() });
+    let ask = "LdmMenu { number: 3 }";
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Menu(3), &[ask], "secret Password: "),
+            (Event::Back, &[CANCEL], "name"),
+            // The daemon answers both.
+            (foreign(ErrorType::Error, "cancelled"), &[], "name"),
+            (success(), &[], "name"),
+            (Event::Menu(3), &[ask], "name"),
+        ],
+    );
+    assert_eq!(model.seat().unwrap().menu.len(), 1);
+}
+
+#[test]
 fn of_layouts_and_switches_the_last_one_counts() {
     let mut model = asked();
     model.update(submit("slow"));
