@@ -240,7 +240,8 @@ fn a_wrong_password_then_the_right_one_and_a_session() {
     assert!(matches!(lab.hear(), Request::LdmSessions));
     let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
     let sessions = vec![entry("xfce"), entry("icewm"), entry("kde")];
-    lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), ..Sessions::default() }));
+    lab.say(&Response::LdmSessions(Sessions { sessions, ..Sessions::default() }));
+    lab.key("Down");
     lab.key("Down");
     lab.key("Return");
     let Request::StartSession { cmd, env, .. } = lab.hear() else { panic!("not start_session") };

@@ -237,7 +237,8 @@ impl Model {
         let last = if self.progress.guest && !self.ask_for_session && !self.progress.choose {
             Some(known.unwrap_or_else(|| DEFAULT_SESSION.to_owned()))
         } else {
-            known.filter(|_| sessions.remembered && !asks)
+            // The user's own, else the administrator's default: whoever wants another one says so.
+            known.filter(|_| !asks)
         };
         if let Some(id) = only.or(last) {
             self.progress.chosen = !entries.is_empty();

@@ -141,8 +141,10 @@ fn asked() -> Model {
 
 #[test]
 fn a_login() {
+    let mut model = asked();
+    model.update(Event::AskForSession(true));
     play(
-        &mut asked(),
+        &mut model,
         [
             (submit(" pass word "), &[ANSWER], "waiting"),
             (success(), &[SESSIONS], "waiting"),

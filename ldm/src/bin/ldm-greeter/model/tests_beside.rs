@@ -139,7 +139,10 @@ fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
         (false, remembered(None), &[start][..], "starting"),
         (true, remembered(None), &[], "sessions 2 preselected Some(1)"),
         (false, remembered(Some("kde")), &[], "sessions 2 preselected Some(1) !Gone(\"kde\")"),
-        (false, sessions(&["xfce", "mate"], Some("mate"), None), &[], "sessions 2 preselected Some(1)"),
+        // A default is enough, too; without one there is nothing that could be meant.
+        (false, sessions(&["xfce", "mate"], Some("mate"), None), &[start], "starting"),
+        (true, sessions(&["xfce", "mate"], Some("mate"), None), &[], "sessions 2 preselected Some(1)"),
+        (false, sessions(&["xfce", "mate"], None, None), &[], "sessions 2 preselected None"),
     ] {
         let mut model = asked();
         model.update(Event::AskForSession(ask));

@@ -132,7 +132,6 @@ fn sessions() -> Sessions {
             entry("icewm", "IceWM", ""),
             entry("kiosk", "Kiosk", "The library's catalogue"),
         ],
-        preselected: Some("xfce".to_owned()),
         languages: ["de_DE.UTF-8", "en_GB.UTF-8", "fr_FR.UTF-8", "ja_JP.UTF-8"].map(str::to_owned).to_vec(),
         language: Some("en_GB.UTF-8".to_owned()),
         ..Sessions::default()
