@@ -11,6 +11,7 @@ use ldm_protocol::{Failure, FailureKind, Secret};
 
 use tokio::time::Instant;
 
+use super::choice::Wish;
 use super::login::{Login, Owed, is_username};
 use super::machine::State;
 use super::{Action, Seat};
@@ -218,8 +219,8 @@ impl Seat {
 
     /// Goes on with an automatic login as soon as the sessions are known: with what is preselected, else with the default.
     pub(super) fn start_automatic(&mut self) {
-        let command = [SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
-        match self.chosen_session(false, &command, &[]) {
+        let cmd = vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
+        match self.chosen_session(false, &Wish { cmd, ..Wish::default() }) {
             Some(Ok(choice)) => {
                 self.tell_of_ending();
                 self.start_session(choice);

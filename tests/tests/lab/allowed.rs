@@ -208,7 +208,8 @@ fn ldm_limit_one_session_prompt_asks_first() -> Result<()> {
     let elsewhere = greeter.sessions()?.elsewhere;
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     assert!(elsewhere.len() == 1 && elsewhere[0].client == host && elsewhere[0].since > 0, "{elsewhere:?}");
-    let start = Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let start =
+        Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new(), unasked: false };
     let Response::Error { failure: Some(failure), description, .. } = greeter.request(&start)? else {
         panic!("started without a question")
     };
@@ -243,7 +244,8 @@ fn a_session_that_begins_after_the_question_is_asked_about_too() -> Result<()> {
     // Between question and answer.
     third.log_in(&scene)?;
     assert!(matches!(greeter.request(&Request::LdmEndOthers)?, Response::Success));
-    let start = Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let start =
+        Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new(), unasked: false };
     let Response::Error { failure: Some(failure), .. } = greeter.request(&start)? else { panic!("nobody was asked") };
     assert_eq!(failure.kind, FailureKind::LoggedInElsewhere);
     assert_eq!(asked_about(&mut greeter)?, 2);

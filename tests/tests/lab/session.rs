@@ -49,7 +49,7 @@ fn a_session_that_was_never_offered_is_not_started() -> Result<()> {
     for id in ["never", "../desk", "-x", "$(touch x)"] {
         greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
         let cmd = vec!["ldm-session".to_owned(), id.to_owned()];
-        match greeter.request(&Request::StartSession { cmd, env: Vec::new() })? {
+        match greeter.request(&Request::StartSession { cmd, env: Vec::new(), unasked: false })? {
             Response::Error { description, .. } => assert!(!description.is_empty()),
             Response::Success => {
                 greeter.leave()?;

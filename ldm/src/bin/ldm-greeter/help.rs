@@ -184,7 +184,7 @@ fn rows(model: &Model) -> Vec<(String, String)> {
         (gettext("This computer"), seat.map(|seat| seat.hostname.clone()).unwrap_or_default()),
         (gettext("Addresses"), facts.addresses.join("\n")),
         (gettext("Hardware address"), facts.mac.clone().unwrap_or_default()),
-        (gettext("Server"), seat.map(|seat| seat.server.clone()).unwrap_or_default()),
+        (gettext("Server"), model.last_server().unwrap_or_default().to_owned()),
         (gettext("Version of LDM"), versions(facts)),
     ];
     if let Some(transport) = &facts.transport {
@@ -232,7 +232,7 @@ fn report(model: &Model, now: Option<glib::DateTime>) -> String {
         ("host", seat.map(|seat| seat.hostname.clone()).unwrap_or_default()),
         ("address", facts.addresses.first().cloned().unwrap_or_default()),
         ("mac", facts.mac.clone().unwrap_or_default()),
-        ("server", seat.map(|seat| seat.server.clone()).unwrap_or_default()),
+        ("server", model.last_server().unwrap_or_default().to_owned()),
         ("error", kind),
         ("error-time", failed.unwrap_or_default()),
         ("time", now),
@@ -271,14 +271,15 @@ fn row(name: &str, value: &str) -> Option<gtk4::ListBoxRow> {
 
 #[cfg(test)]
 mod tests {
-    use ldm_protocol::greetd::{Response, Seat};
+    use ldm_protocol::greetd::{AuthMessageType, Response, Seat};
     use ldm_protocol::{Failure, FailureKind, Secret};
 
     use super::*;
+    use crate::model::Kept;
 
     #[test]
     fn the_report_has_what_a_help_desk_asks_for_and_nothing_that_was_typed() {
-        let mut model = Model::new(String::new(), None);
+        let mut model = Model::new(Kept::default(), None);
         let failure = Failure::new(FailureKind::ServerSilent).server("srv");
         model.update(Event::Opened);
         model.update(Event::Answered(Response::LdmSeat(Box::new(Seat {
@@ -308,5 +309,13 @@ mod tests {
         assert!(text.contains("9.8") && !text.contains("alice"), "{text}");
         assert!(rows(&model).iter().all(|(name, value)| !name.is_empty() && !value.contains("alice")));
         assert!(QrCode::encode_text(&text, QrCodeEcc::Medium).is_ok());
+        // The one that answers, and not the one that was to.
+        model.update(Event::Answered(Response::AuthMessage {
+            auth_message_type: AuthMessageType::Secret,
+            auth_message: "Password: ".into(),
+            server: Some("other".into()),
+        }));
+        assert!(report(&model, None).contains("server: other\n"));
+        assert!(rows(&model).iter().any(|(_, value)| value == "other"));
     }
 }

@@ -126,6 +126,7 @@ impl Window {
             }
             told(event);
         });
+        let timers = Timers::new(&bar, &by_itself);
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
@@ -154,7 +155,7 @@ impl Window {
             help: Help::new(&ui, &send)?,
             bar,
             aids,
-            timers: Timers::new(&by_itself),
+            timers,
             send,
             shown: Cell::new(None),
             serials: Cell::new(None),
@@ -249,7 +250,7 @@ impl Window {
     }
 
     fn key(&self, key: keys::Key) -> Propagation {
-        self.timers.touched();
+        self.timers.used();
         if key != keys::Key::Back {
             (self.send)(Event::Touched);
         }
@@ -354,7 +355,7 @@ impl Window {
         self.clock.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
-        self.timers.show(model, &self.bar);
+        self.timers.show(model);
         let page = Page::of(model);
         if page == Page::Help {
             self.help.show(model);
@@ -477,7 +478,7 @@ impl Window {
             return;
         }
         self.language.replace(model.language().map(str::to_owned));
-        if model.language().is_some_and(i18n::switch) {
+        if model.language().map_or_else(i18n::switch_back, i18n::switch) {
             self.set_texts();
             self.help.set_texts();
             self.shown.set(None);

@@ -93,6 +93,7 @@ impl Driver {
             menu: menu.collect(),
             power: power::offered(config),
             language_forced: config.force_language.is_some(),
+            session_forced: config.force_session.is_some(),
             clock: config.clock_format.clone(),
             monitor: config.monitor.clone(),
             blank: config.blanking,

@@ -25,7 +25,7 @@ use ldm_protocol::greetd::Response;
 
 use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
-use crate::model::{Action, Event, Model};
+use crate::model::{Action, Event, Kept, Model};
 use crate::screens::Screens;
 use crate::theme::{self, Look};
 use crate::window::Window;
@@ -96,7 +96,7 @@ impl Preview {
         gtk4::init()?;
         i18n::init();
         if let Some(language) = &self.language {
-            anyhow::ensure!(i18n::switch(language), "there is no catalogue for {language}");
+            anyhow::ensure!(i18n::begin(language), "there is no catalogue for {language}");
         }
         let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
         monitors::pretend(self.size);
@@ -300,7 +300,7 @@ impl Stage {
     fn new(look: &Rc<Look>, scenario: Scenario, pointed_at: bool) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
-            model: RefCell::new(Model::new(String::new(), None)),
+            model: RefCell::new(Model::new(Kept::default(), None)),
             window: OnceCell::new(),
             fake: RefCell::new(scenario.fake),
             complaints: RefCell::default(),
@@ -379,7 +379,7 @@ impl Stage {
 
     fn close(self) {
         // What the user switched on is the display's, and would stay.
-        let mut plain = Model::new(String::new(), None);
+        let mut plain = Model::new(Kept::default(), None);
         plain.update(Event::Opened);
         plain.update(Event::Answered(Response::LdmSeat(Box::default())));
         if let Some(window) = self.0.window.get() {
