@@ -105,7 +105,7 @@ fn another_server_is_used_from_the_next_connection_on() {
             # Another greeter is told, too.
             greeter-exit -> log
             +1000 tick -> start-greeter
-            ask hello -> seat b chosen None
+            ask hello -> seat b None chosen b
             ask create alice -> worker 1
             w1 connected b -> login alice
             w1 secret Password: -> Secret Password: of b
