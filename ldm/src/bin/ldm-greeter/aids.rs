@@ -107,6 +107,11 @@ impl Aids {
         glib::idle_add_local_once(move || send(Event::LayoutChanged(keyboard.group())));
     }
 
+    /// Whether there is room to say of each switch what it is for.
+    pub(crate) fn set_explained(&self, explained: bool) {
+        self.panel.set_explained(explained);
+    }
+
     /// The key of the screen reader.
     pub(crate) fn toggle_reader(&self) {
         self.panel.toggle_reader();
