@@ -88,7 +88,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         ..main(&format!("failed-{}", dashed(kind)), said([fake::failure(kind)]).with_choices(), vec![name()])
     }));
     all.push(other("idle", Fake::new(), vec![Act::Event(Event::Typed { empty: false }), Act::Event(Event::Idle)]));
-    all.push(other("long-question", long_question(), vec![name()]));
+    all.push(Scenario { long: true, ..other("long-question", long_question(), vec![name()]) });
     let menus = [
         ("menu-server", "server-menu"),
         ("menu-session", "session-menu"),
