@@ -209,7 +209,7 @@ impl Window {
                 this.tiny.set(room.tiny);
                 this.help.set_room(room);
                 this.aids.set_explained(!room.compact);
-                this.bar.set_room(room.width, room.height);
+                this.bar.set_room(room);
                 this.said.free();
                 this.chooser.free();
                 this.show_status();

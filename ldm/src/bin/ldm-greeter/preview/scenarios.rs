@@ -103,7 +103,12 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.push(other("menu-language-session", Fake::new().with_choices(), sessions));
     all.push(other("menu-server-long", long_servers(), vec![Act::Open("server-menu")]));
     all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
-    all.push(main("large-text", switched(Access { large_text: true, ..Access::default() }), vec![name()]));
+    let large = || switched(Access { large_text: true, ..Access::default() });
+    all.push(main("large-text", large(), vec![name()]));
+    all.push(Scenario { long: true, ..other("large-text-sessions", large(), vec![name(), word()]) });
+    let failed = Fake { said: said([fake::failure(FailureKind::HostKeyChanged)]).said, ..large() };
+    all.push(other("large-text-failed", failed, vec![name()]));
+    all.push(other("large-text-access", large(), vec![Act::Open("access-menu")]));
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
     all
 }
@@ -193,8 +198,10 @@ fn long() -> Fake {
 
 /// The rules of the house, and then what is asked for.
 fn long_question() -> Fake {
-    let rules: String = (1..=30).map(|number| format!("Rule {number}: this is a rule of the house.\n")).collect();
-    said([fake::question(true, &(rules + "Password: "))])
+    let mut lines: Vec<String> =
+        (1..=30).map(|number| format!("Rule {number}: this is a rule of the house.")).collect();
+    lines.push("Password: ".to_owned());
+    said([fake::question(true, &lines.join("\n"))])
 }
 
 /// Names as long as the daemon lets them be.
