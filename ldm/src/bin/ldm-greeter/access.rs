@@ -12,6 +12,7 @@ use ldm_protocol::client::Access;
 use ldm_protocol::greetd::Assistants;
 
 use crate::i18n::gettext;
+use crate::icons::Icon;
 use crate::keyboard::Keyboard;
 use crate::theme;
 use crate::window::{Missing, get};
@@ -23,12 +24,9 @@ const LARGE: &str = "large-text";
 /// The sheet of [`LARGE`], for themes that know nothing of it.
 const LARGE_SHEET: &str = include_str!("text.css");
 
-/// A switch: a button that stays down, with a mark while it is. GTK 4.8 lets assistive programs press such a button, and a check
+/// A switch: a button that stays down, with a box that is ticked while it is. GTK 4.8 lets assistive programs press such a button, and a check
 /// button not; both say whether they are on.
 const SWITCH: &str = include_str!("switch.ui");
-
-/// The mark of a switch that is on.
-const ON: &str = "✓";
 
 /// Edge of the large pointer's picture, and how far its tip is from the corner.
 const POINTER: i32 = 64;
@@ -104,13 +102,20 @@ struct Switch {
     aid: Aid,
     button: gtk4::ToggleButton,
     label: gtk4::Label,
-    mark: gtk4::Label,
+    comment: gtk4::Label,
+    /// The box, without the tick and with it.
+    marks: [gtk4::DrawingArea; 2],
 }
 
 impl Switch {
     fn new(aid: Aid) -> Result<Self, Missing> {
         let ui = gtk4::Builder::from_string(SWITCH);
-        Ok(Self { aid, button: get(&ui, "switch")?, label: get(&ui, "label")?, mark: get(&ui, "mark")? })
+        let content: gtk4::Box = get(&ui, "content")?;
+        let marks = [Icon::Off, Icon::On].map(Icon::widget);
+        for mark in marks.iter().rev() {
+            content.prepend(mark);
+        }
+        Ok(Self { aid, button: get(&ui, "switch")?, label: get(&ui, "label")?, comment: get(&ui, "comment")?, marks })
     }
 }
 
@@ -169,9 +174,20 @@ impl Panel {
     /// The texts in the language in use.
     pub(crate) fn set_texts(&self) {
         for switch in &self.switches {
+            let about = switch.aid.description();
             switch.label.set_text(&switch.aid.name());
-            // Screen readers get this as the description.
-            switch.button.set_tooltip_text(Some(&switch.aid.description()));
+            switch.comment.set_text(&about);
+            // Screen readers get this as the description, and others where there is no room for it.
+            switch.button.set_tooltip_text(Some(&about));
+            switch.button.set_has_tooltip(!switch.comment.is_visible());
+        }
+    }
+
+    /// Whether there is room to say of each what it is for.
+    pub(crate) fn set_explained(&self, explained: bool) {
+        for Switch { button, comment, .. } in &self.switches {
+            comment.set_visible(explained);
+            button.set_has_tooltip(!explained);
         }
     }
 
@@ -212,11 +228,12 @@ impl Panel {
     fn put(&self, access: Access) {
         let before = self.access.replace(access);
         self.filling.set(true);
-        for Switch { aid, button, mark, .. } in &self.switches {
+        for Switch { aid, button, marks: [off, ticked], .. } in &self.switches {
             let mut now = access;
             let on = *aid.of(&mut now);
             button.set_active(on);
-            mark.set_text(if on { ON } else { "" });
+            off.set_visible(!on);
+            ticked.set_visible(on);
         }
         self.filling.set(false);
         self.set_class(CONTRAST, access.high_contrast);

@@ -41,8 +41,11 @@ impl Aids {
         accessible: bool,
         send: &Rc<dyn Fn(Event)>,
     ) -> Result<Rc<Self>, Missing> {
-        let switched = Rc::clone(send);
+        let (switched, bar_of) = (Rc::clone(send), Rc::downgrade(bar));
         let panel = Panel::new(root, bar.access.list(), screens.keyboard().cloned(), move |access| {
+            if let Some(bar) = bar_of.upgrade() {
+                bar.set_large_text(access.large_text);
+            }
             switched(Event::AccessChanged(access));
             if setup::accessible() != (accessible || access.screen_reader) {
                 switched(Event::AccessToggled);
@@ -92,6 +95,7 @@ impl Aids {
         if let Some(seat) = model.seat() {
             self.screens.show(seat);
             self.panel.show(seat.access, seat.assistants);
+            self.bar.set_large_text(self.panel.access().large_text);
             self.screens.expect_keyboard(self.panel.access().keyboard && seat.assistants.keyboard);
             if !self.told.replace(true) {
                 self.tell_layout();
@@ -105,6 +109,11 @@ impl Aids {
         let send = Rc::clone(&self.send);
         // Not now: what is shown here is not to change meanwhile.
         glib::idle_add_local_once(move || send(Event::LayoutChanged(keyboard.group())));
+    }
+
+    /// Whether there is room to say of each switch what it is for.
+    pub(crate) fn set_explained(&self, explained: bool) {
+        self.panel.set_explained(explained);
     }
 
     /// The key of the screen reader.

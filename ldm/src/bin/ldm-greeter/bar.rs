@@ -1,6 +1,6 @@
 //! The bar of menus at the bottom: what can be chosen beside the login, help and power.
 //!
-//! Where there is no room for all the buttons' texts, their pictures stand alone.
+//! Where there is no room for all the buttons' texts, the pictures of some stand alone; with large text there is a second row.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,11 +12,15 @@ use crate::i18n::gettext;
 use crate::icons::Icon;
 use crate::menu::{self, Menu};
 use crate::model::Event;
+use crate::monitors::Room;
 use crate::window::{Missing, get, set};
 
 /// The bar's menus.
 pub(crate) struct Bar {
+    toolbar: gtk4::Box,
+    /// The row that is always there, and the one above it.
     tools: gtk4::Box,
+    more: gtk4::Box,
     spoken: gtk4::Label,
     /// Choice of the server.
     pub(crate) server: Rc<Menu>,
@@ -37,6 +41,12 @@ pub(crate) struct Bar {
     help_spoken: gtk4::Label,
     /// How wide the bar may be.
     width: Cell<i32>,
+    /// The monitor is high enough for two rows.
+    high: Cell<bool>,
+    /// It is small, and one word among pictures would be lost.
+    compact: Cell<bool>,
+    /// Texts are large for those who see badly: they need the words.
+    large_text: Cell<bool>,
 }
 
 impl Bar {
@@ -54,7 +64,9 @@ impl Bar {
         let (look, looked) = (Rc::clone(send), Rc::clone(closed));
         let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
+            toolbar: get(ui, "toolbar")?,
             tools: get(ui, "tools")?,
+            more: get(ui, "more-tools")?,
             spoken: get(ui, "tools-spoken")?,
             server,
             session: menu("session", Icon::Session)?,
@@ -68,6 +80,9 @@ impl Bar {
             help_label: get(ui, "help-button-label")?,
             help_spoken: get(ui, "help-button-spoken")?,
             width: Cell::new(0),
+            high: Cell::new(false),
+            compact: Cell::new(false),
+            large_text: Cell::new(false),
         });
         menu::dress(ui, "help-button", Icon::Help)?;
         let help = Rc::clone(send);
@@ -94,12 +109,12 @@ impl Bar {
 
     /// Gives the keyboard to the first button.
     pub(crate) fn enter(&self) {
-        self.tools.child_focus(gtk4::DirectionType::TabForward);
+        self.toolbar.child_focus(gtk4::DirectionType::TabForward);
     }
 
     /// Whether the keyboard is in the bar.
     pub(crate) fn has_focus(&self) -> bool {
-        self.tools.focus_child().is_some()
+        self.toolbar.focus_child().is_some()
     }
 
     /// The texts that do not depend on what the daemon tells, in the language in use.
@@ -117,13 +132,33 @@ impl Bar {
         self.fit();
     }
 
-    /// How much room there is: the width for the bar, and the height for a list.
-    pub(crate) fn set_room(&self, width: i32, height: i32) {
+    /// How much room there is.
+    pub(crate) fn set_room(&self, room: Room) {
         for menu in self.menus() {
-            menu.set_room(height * 3 / 5);
+            menu.set_room(room.height * 3 / 5);
         }
-        self.width.set(width);
+        self.width.set(room.width);
+        self.high.set(room.logo);
+        self.compact.set(room.compact);
         self.fit();
+    }
+
+    /// Takes over whether texts are large.
+    pub(crate) fn set_large_text(self: &Rc<Self>, large: bool) {
+        if self.large_text.replace(large) == large {
+            return;
+        }
+        let this = Rc::downgrade(self);
+        // Texts get their size with the next frame.
+        self.tools.add_tick_callback(move |_, _| {
+            let this = this.clone();
+            glib::idle_add_local_once(move || {
+                if let Some(this) = this.upgrade() {
+                    this.fit();
+                }
+            });
+            glib::ControlFlow::Break
+        });
     }
 
     /// Shows as much text as there is room for.
@@ -132,16 +167,52 @@ impl Bar {
         if width == 0 {
             return;
         }
-        let fits = || self.tools.measure(gtk4::Orientation::Horizontal, -1).1 <= width;
+        let wide = |row: &gtk4::Box| row.measure(gtk4::Orientation::Horizontal, -1).1;
+        let fits = || wide(&self.tools) <= width && wide(&self.more) <= width;
         self.set_wide(true);
-        if fits() {
+        // Buttons are moved only where they have to be: one that is moved loses the keyboard.
+        if wide(&self.tools) + wide(&self.more) <= width {
+            return self.set_rows(1);
+        }
+        if self.large_text.get() && self.high.get() {
+            self.set_rows(2);
+            if fits() {
+                return;
+            }
+        }
+        self.set_rows(1);
+        self.set_wide(false);
+        // Two letters, which whoever types a password needs to see; and then what is looked for when all else fails.
+        let keep = |shown: &dyn Fn(bool)| {
+            shown(true);
+            if !fits() {
+                shown(false);
+            }
+        };
+        keep(&|wide| self.layout.set_wide(wide));
+        if self.compact.get() {
             return;
         }
-        self.set_wide(false);
-        // Two letters, which whoever types a password needs to see.
-        self.layout.set_wide(true);
-        if !fits() {
-            self.layout.set_wide(false);
+        keep(&|wide| self.help_label.set_visible(wide));
+        for menu in [&self.power, &self.access, &self.language, &self.session, &self.server, &self.admin] {
+            keep(&|wide| menu.set_wide(wide));
+        }
+    }
+
+    /// Puts what is chosen for the login into a row of its own, or back into the other one. Help in seeing stays where it is: whoever
+    /// switches that on is in its list.
+    fn set_rows(&self, rows: u8) {
+        let two = rows > 1;
+        let (from, to) = if two { (&self.tools, &self.more) } else { (&self.more, &self.tools) };
+        let moved = [&self.layout, &self.language, &self.session, &self.server];
+        // A list that is open would close.
+        if self.more.is_visible() == two || moved.iter().any(|menu| menu.is_open()) {
+            return;
+        }
+        self.more.set_visible(two);
+        for menu in moved {
+            from.remove(menu.button());
+            to.prepend(menu.button());
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use gtk4::glib;
+use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
 
+use crate::edge;
 use crate::i18n::gettext;
 use crate::model::Choice;
 use crate::window::describe;
@@ -18,14 +19,30 @@ pub(crate) struct Chooser {
 }
 
 impl Chooser {
-    /// Takes the widgets over; `chosen` is told which place of [`Choice::entries`] the user has activated.
+    /// Takes the widgets over; `chosen` is told which place of [`Choice::entries`] the user has activated, and `more_room` is asked
+    /// where the list does not fit.
     pub(crate) fn new(
         area: gtk4::ScrolledWindow,
         list: gtk4::ListBox,
         chosen: impl Fn(Option<usize>) + 'static,
+        more_room: Rc<dyn Fn() -> bool>,
     ) -> Self {
         list.connect_row_activated(move |_, row| chosen(place(row)));
         let rows = list.downgrade();
+        let whole = rows.clone();
+        area.vadjustment().connect_changed(clone!(
+            #[weak]
+            area,
+            move |_| {
+                let (whole, more_room) = (whole.clone(), Rc::clone(&more_room));
+                // Not now: the rows are being given their places.
+                glib::idle_add_local_once(move || {
+                    if let Some(list) = whole.upgrade() {
+                        edge::fit(&area, edge::rows(&area, &list), false, &*more_room);
+                    }
+                });
+            }
+        ));
         keep_in_view(&area, move || rows.upgrade()?.selected_row().and_upcast());
         Self { area, list }
     }
@@ -38,6 +55,11 @@ impl Chooser {
     /// Hides the list.
     pub(crate) fn close(&self) {
         self.area.set_visible(false);
+    }
+
+    /// There may be more room than there was, or less.
+    pub(crate) fn free(&self) {
+        edge::free(&self.area);
     }
 
     /// Makes the list usable, or not while the user waits.
@@ -66,6 +88,7 @@ impl Chooser {
                 self.list.append(&row);
             }
         }
+        self.free();
         self.area.set_visible(true);
         let place = choice.preselected.and_then(|place| i32::try_from(place + 1).ok()).unwrap_or(0);
         if let Some(row) = self.list.row_at_index(before.unwrap_or(place)) {

@@ -22,7 +22,8 @@ pub(crate) fn heading(kind: FailureKind) -> String {
         F::ServerIncompatible | F::NoMethod => gettext("The server cannot be used"),
         F::HostKeyUnknown | F::HostKeyChanged | F::HostKeyRevoked => gettext("The server cannot be trusted"),
         F::Denied | F::BadUsername | F::PasswordExpired => gettext("You could not be logged in"),
-        F::NotAllowed | F::LoggedInElsewhere | F::GuestRefused | F::NoSession => gettext("You may not log in here"),
+        F::LoggedInElsewhere => gettext("You are logged in already"),
+        F::NotAllowed | F::GuestRefused | F::NoSession => gettext("You may not log in here"),
         F::ConnectionLost | F::LinkLost => gettext("The connection was lost"),
         F::NoX11 | F::SessionGone | F::SessionFailed | F::SessionTooShort => gettext("The session did not start"),
         F::SessionLost | F::SessionTaken | F::DisplayLost => gettext("The session has ended"),
@@ -30,6 +31,12 @@ pub(crate) fn heading(kind: FailureKind) -> String {
         F::PowerFailed | F::CommandFailed => gettext("This computer could not do that"),
         F::Internal => gettext("An error in the login program"),
     }
+}
+
+/// Whether the user is told to leave it alone: to try again is then not what the first key does.
+pub(crate) fn warns(kind: FailureKind) -> bool {
+    use FailureKind as F;
+    matches!(kind, F::HostKeyUnknown | F::HostKeyChanged | F::HostKeyRevoked | F::NotAllowed)
 }
 
 #[cfg(test)]

@@ -29,6 +29,10 @@ pub(crate) enum Icon {
     Power,
     /// An eye.
     Eye,
+    /// A box.
+    Off,
+    /// A box with a tick in it.
+    On,
 }
 
 /// A part of a picture, as a stroke unless it says otherwise.
@@ -93,6 +97,8 @@ impl Icon {
                 Arc(12.0, 6.5, 10.5, 10.5, 0.52, PI - 0.52),
                 Dot(12.0, 12.0, 3.2),
             ],
+            Self::Off => &[Box(3.0, 3.0, 18.0, 18.0)],
+            Self::On => &[Box(3.0, 3.0, 18.0, 18.0), Line(&[(7.0, 12.5), (10.7, 16.2), (17.0, 8.2)])],
         }
     }
 

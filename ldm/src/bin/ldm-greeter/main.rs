@@ -13,6 +13,7 @@ mod choices;
 mod chooser;
 mod clock;
 mod density;
+mod edge;
 mod failure;
 mod field;
 mod fonts;

@@ -13,6 +13,9 @@ use crate::chooser::keep_in_view;
 use crate::icons::Icon;
 use crate::window::{Missing, describe, get, set};
 
+/// How far a list stays away from the edges of the monitor.
+const GAP: i32 = 4;
+
 const ITEM: &str = include_str!("item.ui");
 
 /// One of the buttons in a list.
@@ -43,6 +46,8 @@ pub(crate) struct Menu {
     chosen: RefCell<Rc<dyn Fn(usize)>>,
     /// Whether there is anything to open.
     useful: Cell<bool>,
+    /// How high the list may be.
+    room: Cell<i32>,
 }
 
 impl Menu {
@@ -73,6 +78,7 @@ impl Menu {
             asked_for: Cell::new(false),
             chosen: RefCell::new(Rc::new(|_| {})),
             useful: Cell::new(false),
+            room: Cell::new(80),
         });
         dress(ui, &button, icon)?;
         this.area.set_child(Some(&this.list));
@@ -137,18 +143,66 @@ impl Menu {
         self.label.set_visible(wide);
     }
 
-    /// The list is no higher than this.
+    /// The list is no higher than this, and no wider than the bar.
     pub(crate) fn set_room(&self, height: i32) {
-        self.area.set_max_content_height(height.max(80));
+        self.room.set(height.max(80));
     }
 
-    /// A list that is too high gets room for its bar. GTK gives room only to a bar that is there in any case, and else takes it
-    /// from the list.
+    /// A list that is too high gets room for its bar, and ends with a whole entry. GTK gives room only to a bar that is there in
+    /// any case, and else takes it from the list; and it takes the height for that at which nothing has to be broken.
     fn fit(&self) {
-        let (_, width, _, _) = self.list.measure(gtk4::Orientation::Horizontal, -1);
+        let around = self.width() - self.area.measure(gtk4::Orientation::Horizontal, -1).1;
+        let bar = self.area.vscrollbar().measure(gtk4::Orientation::Horizontal, -1).1;
+        let (_, wanted, _, _) = self.list.measure(gtk4::Orientation::Horizontal, -1);
+        let most = self.button.parent().map_or(wanted, |row| row.width() - 2 * GAP - around - bar);
+        let width = wanted.min(most.max(bar));
         let (_, height, _, _) = self.list.measure(gtk4::Orientation::Vertical, width);
-        let scrolled = height > self.area.max_content_height();
+        let room = self.room.get();
+        let scrolled = height > room;
+        let shown = if scrolled { self.whole_entries(width, height).unwrap_or(room) } else { height };
         self.area.set_vscrollbar_policy(if scrolled { gtk4::PolicyType::Always } else { gtk4::PolicyType::Automatic });
+        self.area.set_min_content_height(-1);
+        self.area.set_max_content_height(shown);
+        self.area.set_min_content_height(shown);
+        // With `Never`, a list is as wide as it wants to be.
+        let narrow = width < wanted;
+        self.area.set_hscrollbar_policy(if narrow { gtk4::PolicyType::External } else { gtk4::PolicyType::Never });
+        self.area.set_max_content_width(if narrow { width } else { -1 });
+        self.place();
+    }
+
+    /// How wide all of it is. A popover that is not shown says 0.
+    fn width(&self) -> i32 {
+        self.area.parent().map_or(0, |contents| contents.measure(gtk4::Orientation::Horizontal, -1).1)
+    }
+
+    /// The height of as many entries as there is room for, in a list of this width and height.
+    fn whole_entries(&self, width: i32, height: i32) -> Option<i32> {
+        let entries = std::iter::successors(self.list.first_child(), WidgetExt::next_sibling);
+        let entries = entries.filter(WidgetExt::get_visible);
+        let heights: Vec<i32> = entries.map(|entry| entry.measure(gtk4::Orientation::Vertical, width).1).collect();
+        let gaps = i32::try_from(heights.len()).ok()? - 1;
+        let gap = if gaps > 0 { (height - heights.iter().sum::<i32>()) / gaps } else { 0 };
+        let mut end = -gap;
+        let ends = heights.iter().map(|entry| {
+            end += gap + entry;
+            end
+        });
+        let whole = ends.take_while(|end| *end <= self.room.get()).last();
+        // An entry may be higher than all there is.
+        whole.filter(|whole| *whole > self.room.get() / 2)
+    }
+
+    /// Stands above its button, and away from the edges of the monitor.
+    fn place(&self) {
+        let Some(row) = self.button.parent() else { return };
+        let Some(button) = self.button.compute_bounds(&row) else { return };
+        #[allow(clippy::cast_possible_truncation)] // Screens are small.
+        let middle = (button.x() + button.width() / 2.0) as i32;
+        let width = self.width();
+        let left = middle - width / 2;
+        let wanted = left.min(row.width() - GAP - width).max(GAP);
+        self.popover.set_offset(wanted - left, 0);
     }
 
     /// Whether the list was ever opened. What is costly to know is not looked at before.

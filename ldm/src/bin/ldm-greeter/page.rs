@@ -61,17 +61,28 @@ pub(crate) fn hint(page: Page, state: &State) -> String {
         (_, State::Prompt { .. }) => gettext("Enter: go on   Escape: back to the user name"),
         (_, State::Sessions(_)) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
         (_, State::Waiting) => gettext("Escape: back to the user name"),
+        (_, State::Failed(failure)) if failure::warns(failure.kind) => gettext("Escape: back to the user name"),
         (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
         (_, State::Starting) => return String::new(),
     };
     match (page, state) {
-        (Page::Help, _) => keys,
+        (Page::Help, _) => joined(&[&keys]),
         (Page::Login(_), State::Prompt { secret: true, .. }) => {
-            format!("{keys}   {}   {menus}", gettext("F8: show what is typed"))
+            joined(&[&keys, &gettext("F8: show what is typed"), &menus])
         }
-        _ => format!("{keys}   {menus}"),
+        _ => joined(&[&keys, &menus]),
     }
 }
+
+/// What keys do in one line, which is broken between its parts only: a key stands beside what it does.
+pub(crate) fn joined(hints: &[&str]) -> String {
+    let parts = hints.iter().flat_map(|hint| hint.split(BETWEEN));
+    let parts: Vec<String> = parts.map(|part| part.replace(' ', "\u{a0}")).collect();
+    parts.join(BETWEEN)
+}
+
+/// What stands between the parts.
+const BETWEEN: &str = "   ";
 
 #[cfg(test)]
 mod tests {

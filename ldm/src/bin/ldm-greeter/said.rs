@@ -10,10 +10,13 @@ use gtk4::prelude::*;
 
 use crate::model::{Message, Notice};
 use crate::window::{Missing, get, set};
-use crate::{failure, i18n, pam_words};
+use crate::{edge, failure, i18n, pam_words};
 
 /// No word of a language is longer, and no fingerprint or path that a server would tell.
 const RUN: usize = 100;
+
+/// Style class of what is told, and no error.
+const INFO: &str = "info";
 
 /// These widgets.
 pub(crate) struct Said {
@@ -28,11 +31,12 @@ pub(crate) struct Said {
     follow: Cell<bool>,
     /// How many characters fit into a line of a message.
     line: Cell<i32>,
+    more_room: Rc<dyn Fn() -> bool>,
 }
 
 impl Said {
-    /// Takes the widgets over.
-    pub(crate) fn new(ui: &gtk4::Builder) -> Result<Rc<Self>, Missing> {
+    /// Takes the widgets over; `more_room` is asked where not all of it fits.
+    pub(crate) fn new(ui: &gtk4::Builder, more_room: Rc<dyn Fn() -> bool>) -> Result<Rc<Self>, Missing> {
         let this = Rc::new(Self {
             area: get(ui, "said")?,
             failure: get(ui, "failure")?,
@@ -43,6 +47,7 @@ impl Said {
             prompt: get(ui, "prompt")?,
             follow: Cell::new(false),
             line: Cell::new(40),
+            more_room,
         });
         this.area.vadjustment().connect_changed(clone!(
             #[weak]
@@ -55,7 +60,11 @@ impl Said {
                     this,
                     move || {
                         this.fit();
-                        adjustment.set_value(if this.follow.get() { adjustment.upper() } else { adjustment.lower() });
+                        let follows = this.follow.get();
+                        let mut labels = this.message_labels();
+                        labels.extend([this.notice.clone(), this.code.clone()]);
+                        edge::fit(&this.area, edge::lines(&this.area, &labels), follows, &*this.more_room);
+                        adjustment.set_value(if follows { adjustment.upper() } else { adjustment.lower() });
                     }
                 ));
             }
@@ -63,7 +72,20 @@ impl Said {
         this.asked.vadjustment().connect_changed(clone!(
             #[weak]
             this,
-            move |_| this.fit_soon()
+            move |adjustment| {
+                let adjustment = adjustment.clone();
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || {
+                        this.fit();
+                        // Whatever else a question says, what it asks for is its end.
+                        let lines = edge::lines(&this.asked, std::slice::from_ref(&this.prompt));
+                        edge::fit(&this.asked, lines, true, &*this.more_room);
+                        adjustment.set_value(adjustment.upper());
+                    }
+                ));
+            }
         ));
         Ok(this)
     }
@@ -86,10 +108,20 @@ impl Said {
             // Translators: {code} is one word, by which the administrator finds the failure in the guide.
             set(&self.code, &i18n::fill(&i18n::gettext("Code for the administrator: {code}"), "code", &code));
         }
+        // Nothing went wrong: it is only told.
+        if matches!(notice, Some(Notice::Idle)) {
+            self.notice.add_css_class(INFO);
+        } else {
+            self.notice.remove_css_class(INFO);
+        }
         self.failure.set_visible(!text.is_empty());
         let labels = self.message_labels();
         let texts: Vec<String> = messages.iter().map(|message| breakable(&pam_words::shown(&message.text))).collect();
-        if !labels.iter().map(gtk4::Label::text).eq(texts.iter().map(String::as_str)) {
+        let other = !labels.iter().map(gtk4::Label::text).eq(texts.iter().map(String::as_str));
+        if changed || other {
+            self.free();
+        }
+        if other {
             for label in &labels {
                 self.messages.remove(label);
             }
@@ -108,8 +140,13 @@ impl Said {
     /// Shows what is asked; empty: nothing is.
     pub(crate) fn ask(&self, prompt: &str) {
         self.asked.set_visible(!prompt.is_empty());
-        if set(&self.prompt, &breakable(prompt)) {
-            self.asked.vadjustment().set_value(0.0);
+        set(&self.prompt, &breakable(prompt));
+    }
+
+    /// There may be more room than there was, or less.
+    pub(crate) fn free(&self) {
+        for area in [&self.area, &self.asked] {
+            edge::free(area);
         }
     }
 
@@ -196,7 +233,7 @@ fn message_label(text: &str, error: bool, line: i32) -> gtk4::Label {
         .xalign(0.0)
         .accessible_role(role)
         .build();
-    label.add_css_class(if error { "error" } else { "info" });
+    label.add_css_class(if error { "error" } else { INFO });
     label
 }
 

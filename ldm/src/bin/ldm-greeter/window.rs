@@ -2,6 +2,8 @@
 //!
 //! One page at a time: the login's own, a question, or help. What a page holds stays as it is while another one is in front.
 
+mod steps;
+
 use std::cell::{Cell, RefCell};
 use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
@@ -17,7 +19,7 @@ use crate::chooser::Chooser;
 use crate::clock::Clock;
 use crate::field::Field;
 use crate::help::Help;
-use crate::model::{Choice, Event, Model, State};
+use crate::model::{Event, Model, State};
 use crate::monitors::Room;
 use crate::page::{self, Page};
 use crate::question::Asker;
@@ -25,7 +27,7 @@ use crate::said::Said;
 use crate::screens::Screens;
 use crate::theme::Look;
 use crate::timers::Timers;
-use crate::{choices, fonts, i18n, keys, pam_words, question, theme};
+use crate::{choices, fonts, i18n, keys, theme};
 
 const UI: &str = include_str!("window.ui");
 
@@ -72,6 +74,12 @@ pub(crate) struct Window {
     language: RefCell<Option<String>>,
     /// What the waiting user is told.
     waiting: RefCell<Option<String>>,
+    /// The monitor has room for the logo.
+    logo_fits: Cell<bool>,
+    /// Something else needs the room of an empty line.
+    cramped: Cell<bool>,
+    /// What has failed is better left alone.
+    warned: Cell<bool>,
     /// There is no room for an empty line.
     tiny: Cell<bool>,
 }
@@ -92,9 +100,17 @@ impl Window {
             let place = Rc::clone(&place);
             move || place.borrow().upgrade()
         };
-        let chosen = Rc::clone(&send);
-        let chooser =
-            Chooser::new(get(&ui, "chooser")?, get(&ui, "sessions")?, move |place| chosen(Event::Chosen(place)));
+        let more_room: Rc<dyn Fn() -> bool> = {
+            let window = window.clone();
+            Rc::new(move || window().is_some_and(|this| this.give_room()))
+        };
+        let (chosen, for_list) = (Rc::clone(&send), Rc::clone(&more_room));
+        let chooser = Chooser::new(
+            get(&ui, "chooser")?,
+            get(&ui, "sessions")?,
+            move |place| chosen(Event::Chosen(place)),
+            for_list,
+        );
         let submit = {
             let window = window.clone();
             move || {
@@ -138,7 +154,7 @@ impl Window {
             clock: Clock::new(get(&ui, "clock")?),
             card: get(&ui, "card")?,
             title: get(&ui, "title")?,
-            said: Said::new(&ui)?,
+            said: Said::new(&ui, more_room)?,
             asker: Asker::new(&ui)?,
             field: Field::new(&ui, submit, typed)?,
             ahead,
@@ -161,6 +177,9 @@ impl Window {
             serials: Cell::new(None),
             language: RefCell::new(None),
             waiting: RefCell::new(None),
+            logo_fits: Cell::new(false),
+            cramped: Cell::new(false),
+            warned: Cell::new(false),
             tiny: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
@@ -183,13 +202,17 @@ impl Window {
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
-                this.logo.set_visible(room.logo && this.logo.paintable().is_some());
+                this.logo_fits.set(room.logo && this.logo.paintable().is_some());
+                this.logo.set_visible(this.logo_fits.get());
                 this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
                 this.help.set_room(room);
-                this.bar.set_room(room.width, room.height);
+                this.aids.set_explained(!room.compact);
+                this.bar.set_room(room);
+                this.said.free();
+                this.chooser.free();
                 this.show_status();
             }
         );
@@ -378,94 +401,6 @@ impl Window {
         self.show_status();
     }
 
-    /// Puts the page in front. `next`: the login has gone on since.
-    fn open(self: &Rc<Self>, page: Page, model: &Model, next: bool) {
-        let state = model.state();
-        let login = matches!(page, Page::Login(_));
-        let busy = login && matches!(state, State::Waiting | State::Starting);
-        if busy && self.bar.opened().is_none() {
-            // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
-            gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
-        }
-        self.help.set_visible(page == Page::Help);
-        self.card.set_visible(page != Page::Help);
-        self.asker.show(model.question());
-        self.field.set_sensitive(!busy);
-        self.chooser.set_sensitive(!busy);
-        self.go.set_sensitive(!busy);
-        self.progress.set_visible(busy);
-        self.waiting.replace(None);
-        if next {
-            match state {
-                State::Name => self.field.fill(model.username()),
-                State::Sessions(_) | State::Waiting | State::Starting => {}
-                State::Prompt { .. } | State::Failed(_) => self.field.fill(""),
-            }
-            self.ahead.set_waiting(matches!(state, State::Waiting));
-            match state {
-                State::Waiting => {}
-                State::Prompt { secret: true, .. } => self.answer_ahead(login),
-                _ => drop(self.ahead.take()),
-            }
-        }
-        let back = match (page, state) {
-            (Page::Login(_), State::Name | State::Starting) | (Page::Help, _) => false,
-            (Page::Login(_) | Page::Question, _) => true,
-        };
-        self.back.set_visible(back);
-        self.back.set_label(&if page == Page::Question {
-            gettext("Cancel")
-        } else {
-            // Translators: a button that goes back to the question for the user name.
-            gettext("Back")
-        });
-        let failed = login && matches!(state, State::Failed(_));
-        self.retry.set_visible(failed);
-        self.go.set_visible(!failed);
-        if !login {
-            self.field.open(None);
-            self.chooser.close();
-            self.said.ask("");
-            if let Some(question) = model.question() {
-                self.go.set_label(&question::yes(question));
-            }
-            return;
-        }
-        match state {
-            State::Name => self.ask(&gettext("User name"), Some(false)),
-            State::Prompt { secret, text } => {
-                let text = pam_words::shown(text);
-                // Translators: stands above an entry if the server asks without saying what; "Your answer".
-                self.ask(&if text.is_empty() { gettext("Answer") } else { text }, Some(*secret));
-            }
-            State::Sessions(choice) => self.offer(choice, next),
-            State::Failed(_) => self.ask("", None),
-            State::Waiting => {
-                self.waiting.replace(Some(gettext("Please wait…")));
-            }
-            State::Starting => {
-                self.waiting.replace(Some(gettext("Your session is being started…")));
-            }
-        }
-    }
-
-    /// Gives the keyboard to what the page is about.
-    fn grab_focus(&self, next: bool) {
-        match self.shown.get() {
-            Some(Page::Help) => self.help.grab_focus(),
-            // What is asked is not to be agreed to by a key too many.
-            Some(Page::Question) => {
-                self.back.grab_focus();
-            }
-            Some(Page::Login(_)) if self.chooser.is_open() => self.chooser.grab_focus(),
-            Some(Page::Login(_)) if self.retry.is_visible() => {
-                self.retry.grab_focus();
-            }
-            Some(Page::Login(_)) if self.waiting.borrow().is_none() => self.field.grab_focus(next),
-            _ => {}
-        }
-    }
-
     /// Back from a menu.
     fn come_home(&self) {
         gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
@@ -508,49 +443,6 @@ impl Window {
         let address = model.facts().and_then(|facts| facts.addresses.first());
         set(&self.address, address.map(String::as_str).unwrap_or_default());
         self.clock.set_format(model.seat().and_then(|seat| seat.clock.as_deref()));
-    }
-
-    /// Guest, countdown and another server: beside what is asked.
-    fn show_offers(&self, model: &Model) {
-        let page = Page::of(model);
-        let naming = matches!(page, Page::Login(_)) && matches!(model.state(), State::Name);
-        let failed = matches!(page, Page::Login(_)) && matches!(model.state(), State::Failed(_));
-        self.guest.set_visible(naming && model.seat().is_some_and(|seat| seat.guest));
-        self.other_server.set_visible(failed && !model.servers().is_empty());
-        let left = model.counting().filter(|_| naming);
-        self.countdown.set_visible(left.is_some());
-        if let Some(left) = left {
-            let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
-            set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
-        }
-        let mut hint = page::hint(page, model.state());
-        if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
-            hint = format!("{hint}   {layouts}");
-        }
-        set(&self.hint, &hint);
-    }
-
-    fn ask(&self, prompt: &str, secret: Option<bool>) {
-        self.said.ask(prompt);
-        self.chooser.close();
-        self.field.open(secret);
-        self.go.set_label(&gettext("Log in"));
-    }
-
-    fn offer(&self, choice: &Choice, next: bool) {
-        self.said.ask(&gettext("Choose a session"));
-        self.field.open(None);
-        self.chooser.open(choice, next);
-        // Translators: a button that starts the chosen session.
-        self.go.set_label(&gettext("Start"));
-    }
-
-    fn show_status(&self) {
-        let status = self.waiting.borrow().clone().unwrap_or_default();
-        // An empty line keeps the dialog from jumping, where there is room for one.
-        self.status.set_visible(!self.tiny.get() || !status.is_empty());
-        self.field.show_locks(!self.tiny.get() || !status.is_empty());
-        set(&self.status, &status);
     }
 }
 

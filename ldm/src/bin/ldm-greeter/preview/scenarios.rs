@@ -1,9 +1,10 @@
 //! What the greeter can look like: each scenario is a daemon's data and what a user does.
 
 use ldm_protocol::client::Access;
-use ldm_protocol::{Failure, FailureKind, Secret};
+use ldm_protocol::{FailureKind, Secret};
 
 use super::fake::{self, Fake};
+use crate::failure;
 use crate::model::Event;
 
 /// Something to do to the greeter.
@@ -47,6 +48,15 @@ const FAMILIES: [FailureKind; 10] = [
     FailureKind::Internal,
 ];
 
+/// The failures that a user meets most, each on the screen of its own.
+const USUAL: [FailureKind; 5] = [
+    FailureKind::ServerUnreachable,
+    FailureKind::HostKeyChanged,
+    FailureKind::NotAllowed,
+    FailureKind::LoggedInElsewhere,
+    FailureKind::SessionTooShort,
+];
+
 /// All of them, in the order of a login.
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![
@@ -69,10 +79,16 @@ pub(crate) fn all() -> Vec<Scenario> {
         main("help", Fake::new(), vec![Act::Press("help-button")]),
     ];
     all.extend(FailureKind::ALL.iter().map(|&kind| {
-        let name = failure_name(&Failure::new(kind));
+        let name = format!("failure-{}", dashed(kind));
         let main = FAMILIES.contains(&kind);
         Scenario { name, fake: at_start(kind), acts: Vec::new(), main, long: false }
     }));
+    all.extend(FailureKind::ALL.iter().map(|&kind| Scenario {
+        main: USUAL.contains(&kind),
+        ..main(&format!("failed-{}", dashed(kind)), said([fake::failure(kind)]).with_choices(), vec![name()])
+    }));
+    all.push(other("idle", Fake::new(), vec![Act::Event(Event::Typed { empty: false }), Act::Event(Event::Idle)]));
+    all.push(Scenario { long: true, ..other("long-question", long_question(), vec![name()]) });
     let menus = [
         ("menu-server", "server-menu"),
         ("menu-session", "session-menu"),
@@ -83,28 +99,32 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("menu-power", "power-menu"),
     ];
     all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Open(button)])));
-    all.push(Scenario {
-        name: "menu-language-session".to_owned(),
-        fake: Fake::new().with_choices(),
-        acts: vec![name(), word(), Act::Open("language-menu")],
-        main: false,
-        long: false,
-    });
+    let sessions = vec![name(), word(), Act::Open("language-menu")];
+    all.push(other("menu-language-session", Fake::new().with_choices(), sessions));
+    all.push(other("menu-server-long", long_servers(), vec![Act::Open("server-menu")]));
     all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
-    all.push(main("large-text", switched(Access { large_text: true, ..Access::default() }), vec![name()]));
+    let large = || switched(Access { large_text: true, ..Access::default() });
+    all.push(main("large-text", large(), vec![name()]));
+    all.push(Scenario { long: true, ..other("large-text-sessions", large(), vec![name(), word()]) });
+    let failed = Fake { said: said([fake::failure(FailureKind::HostKeyChanged)]).said, ..large() };
+    all.push(other("large-text-failed", failed, vec![name()]));
+    all.push(other("large-text-access", large(), vec![Act::Open("access-menu")]));
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
     all
 }
 
-/// `failure-` and the kind, as the administrator's guide lists it.
-fn failure_name(failure: &Failure) -> String {
-    let kind = serde_json::to_value(failure.kind).ok();
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("unknown");
-    format!("failure-{}", kind.replace('_', "-"))
+/// The kind, as the administrator's guide lists it.
+fn dashed(kind: FailureKind) -> String {
+    failure::code(kind).replace('_', "-")
 }
 
 fn main(name: &str, fake: Fake, acts: Vec<Act>) -> Scenario {
     Scenario { name: name.to_owned(), fake, acts, main: true, long: false }
+}
+
+/// More of a kind.
+fn other(name: &str, fake: Fake, acts: Vec<Act>) -> Scenario {
+    Scenario { main: false, ..main(name, fake, acts) }
 }
 
 /// The user types a name.
@@ -173,5 +193,21 @@ fn long() -> Fake {
     .with_choices();
     "a-host-name-that-is-as-long-as-host-names-can-be-sixty-three-let".clone_into(&mut fake.seat.hostname);
     "a-server-with-a-long-name.in-a-department.of-a-university.example".clone_into(&mut fake.seat.server);
+    fake
+}
+
+/// The rules of the house, and then what is asked for.
+fn long_question() -> Fake {
+    let mut lines: Vec<String> =
+        (1..=30).map(|number| format!("Rule {number}: this is a rule of the house.")).collect();
+    lines.push("Password: ".to_owned());
+    said([fake::question(true, &lines.join("\n"))])
+}
+
+/// Names as long as the daemon lets them be.
+fn long_servers() -> Fake {
+    let mut fake = Fake::new().with_choices();
+    let name = |letter: &str| format!("{}.example", vec![letter.repeat(40); 6].join("."));
+    fake.seat.servers = ["a", "b", "c"].map(name).to_vec();
     fake
 }

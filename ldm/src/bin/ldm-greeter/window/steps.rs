@@ -1,0 +1,177 @@
+//! The login's steps as the window shows them: what is asked, with which buttons, and where the keyboard is.
+
+use std::rc::Rc;
+
+use gtk4::prelude::*;
+
+use super::{Window, set};
+use crate::i18n::{self, gettext};
+use crate::model::{Choice, Model, State};
+use crate::page::{self, Page};
+use crate::{failure, pam_words, question};
+
+/// Style class of the button that does once more what was warned of.
+const WARNED: &str = "warned";
+
+impl Window {
+    /// Puts the page in front. `next`: the login has gone on since.
+    pub(super) fn open(self: &Rc<Self>, page: Page, model: &Model, next: bool) {
+        let state = model.state();
+        let login = matches!(page, Page::Login(_));
+        let busy = login && matches!(state, State::Waiting | State::Starting);
+        if busy && self.bar.opened().is_none() {
+            // Before the entry becomes insensitive: GTK warns about a focus that goes with it.
+            gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
+        }
+        self.said.free();
+        if !busy {
+            self.logo.set_visible(self.logo_fits.get());
+            self.cramped.set(false);
+        }
+        self.help.set_visible(page == Page::Help);
+        self.card.set_visible(page != Page::Help);
+        self.asker.show(model.question());
+        self.field.set_sensitive(!busy);
+        self.chooser.set_sensitive(!busy);
+        self.go.set_sensitive(!busy);
+        self.progress.set_visible(busy);
+        self.waiting.replace(None);
+        if next {
+            match state {
+                State::Name => self.field.fill(model.username()),
+                State::Sessions(_) | State::Waiting | State::Starting => {}
+                State::Prompt { .. } | State::Failed(_) => self.field.fill(""),
+            }
+            self.ahead.set_waiting(matches!(state, State::Waiting));
+            match state {
+                State::Waiting => {}
+                State::Prompt { secret: true, .. } => self.answer_ahead(login),
+                _ => drop(self.ahead.take()),
+            }
+        }
+        let back = match (page, state) {
+            (Page::Login(_), State::Name | State::Starting) | (Page::Help, _) => false,
+            (Page::Login(_) | Page::Question, _) => true,
+        };
+        self.back.set_visible(back);
+        self.back.set_label(&if page == Page::Question {
+            gettext("Cancel")
+        } else {
+            // Translators: a button that goes back to the question for the user name.
+            gettext("Back")
+        });
+        let failed = login && matches!(state, State::Failed(_));
+        self.retry.set_visible(failed);
+        self.warned.set(matches!(state, State::Failed(failure) if failure::warns(failure.kind)));
+        if self.warned.get() {
+            self.retry.add_css_class(WARNED);
+        } else {
+            self.retry.remove_css_class(WARNED);
+        }
+        self.go.set_visible(!failed);
+        if !login {
+            self.field.open(None);
+            self.chooser.close();
+            self.said.ask("");
+            if let Some(question) = model.question() {
+                self.go.set_label(&question::yes(question));
+            }
+            return;
+        }
+        match state {
+            State::Name => self.ask(&gettext("User name"), Some(false)),
+            State::Prompt { secret, text } => {
+                let text = pam_words::shown(text);
+                // Translators: stands above an entry if the server asks without saying what; "Your answer".
+                self.ask(&if text.is_empty() { gettext("Answer") } else { text }, Some(*secret));
+            }
+            State::Sessions(choice) => self.offer(choice, next),
+            State::Failed(_) => self.ask("", None),
+            State::Waiting => {
+                self.waiting.replace(Some(gettext("Please wait…")));
+            }
+            State::Starting => {
+                self.waiting.replace(Some(gettext("Your session is being started…")));
+            }
+        }
+    }
+
+    /// Until the next question there is no logo, and then no empty line: what has to be read goes first. `false`: neither was
+    /// there.
+    pub(super) fn give_room(&self) -> bool {
+        if self.logo.is_visible() {
+            self.logo.set_visible(false);
+            return true;
+        }
+        let empty = self.status.is_visible() && self.status.text().is_empty();
+        if empty {
+            self.cramped.set(true);
+            self.show_status();
+        }
+        empty
+    }
+
+    /// Gives the keyboard to what the page is about.
+    pub(super) fn grab_focus(&self, next: bool) {
+        match self.shown.get() {
+            Some(Page::Help) => self.help.grab_focus(),
+            // What is asked is not to be agreed to by a key too many.
+            Some(Page::Question) => {
+                self.back.grab_focus();
+            }
+            Some(Page::Login(_)) if self.retry.is_visible() && self.warned.get() => {
+                self.back.grab_focus();
+            }
+            Some(Page::Login(_)) if self.chooser.is_open() => self.chooser.grab_focus(),
+            Some(Page::Login(_)) if self.retry.is_visible() => {
+                self.retry.grab_focus();
+            }
+            Some(Page::Login(_)) if self.waiting.borrow().is_none() => self.field.grab_focus(next),
+            _ => {}
+        }
+    }
+
+    /// Guest, countdown and another server: beside what is asked.
+    pub(super) fn show_offers(&self, model: &Model) {
+        let page = Page::of(model);
+        let naming = matches!(page, Page::Login(_)) && matches!(model.state(), State::Name);
+        let failed = matches!(page, Page::Login(_)) && matches!(model.state(), State::Failed(_));
+        self.guest.set_visible(naming && model.seat().is_some_and(|seat| seat.guest));
+        self.other_server.set_visible(failed && !model.servers().is_empty());
+        let left = model.counting().filter(|_| naming);
+        self.countdown.set_visible(left.is_some());
+        if let Some(left) = left {
+            let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
+            set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
+        }
+        let mut hint = page::hint(page, model.state());
+        if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
+            hint = page::joined(&[&hint, &layouts]);
+        }
+        set(&self.hint, &hint);
+    }
+
+    fn ask(&self, prompt: &str, secret: Option<bool>) {
+        self.said.ask(prompt);
+        self.chooser.close();
+        self.field.open(secret);
+        self.go.set_label(&gettext("Log in"));
+    }
+
+    fn offer(&self, choice: &Choice, next: bool) {
+        self.said.ask(&gettext("Choose a session"));
+        self.field.open(None);
+        self.chooser.open(choice, next);
+        // Translators: a button that starts the chosen session.
+        self.go.set_label(&gettext("Start"));
+    }
+
+    pub(super) fn show_status(&self) {
+        let status = self.waiting.borrow().clone().unwrap_or_default();
+        // An empty line keeps the dialog from jumping, where there is room for one.
+        let line = !(self.tiny.get() || self.cramped.get()) || !status.is_empty();
+        self.status.set_visible(line);
+        self.field.show_locks(line);
+        set(&self.status, &status);
+    }
+}
