@@ -72,6 +72,9 @@ struct Args {
     /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
     #[arg(long, hide = true)]
     notice: bool,
+    /// Draw what standard input has, for a place of this size; the greeter starts itself so
+    #[arg(long, hide = true)]
+    draw: Option<theme::drawing::Place>,
     #[command(flatten)]
     preview: preview::Preview,
 }
@@ -84,6 +87,9 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(place) = args.draw {
+        return theme::drawing::serve(place);
+    }
     let connected = xserver::connect();
     if let Err(error) = setup::ensure(args.accessible || setup::accessible(), &connected) {
         say(&format!("goes on without the light set-up: {error}"));

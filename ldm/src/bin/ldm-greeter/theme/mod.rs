@@ -5,6 +5,7 @@
 //! not have comes from the default theme. Where one is broken, the default look, which is built in, takes its place, and one
 //! line in the log says what is wrong and where.
 
+pub(crate) mod drawing;
 pub(crate) mod folder;
 pub(crate) mod layout;
 pub(crate) mod legacy;
@@ -115,6 +116,7 @@ pub(crate) fn apply(wanted: Option<&str>, display: &gdk::Display) -> Look {
 
 /// Reads the theme without putting it into use.
 pub(crate) fn load(wanted: Option<&str>) -> Result<Look, ThemeError> {
+    drawing::begin();
     match wanted.filter(|name| !name.is_empty()) {
         Some(name) => Look::load(&Folder::find(name)?),
         None => match Folder::find(DEFAULT) {
