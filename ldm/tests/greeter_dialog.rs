@@ -117,9 +117,19 @@ impl Lab {
     }
 
     fn hear(&mut self) -> Request {
-        match frame::read(&mut self.daemon).expect("a request") {
+        match self.read().expect("a request") {
             Some(request) => request,
             None => panic!("the greeter has ended: {:?}", self.end()),
+        }
+    }
+
+    /// The next request, but for the one that says that the first frame is drawn: that is answered here.
+    fn read(&mut self) -> Result<Option<Request>, frame::FrameError> {
+        loop {
+            match frame::read(&mut self.daemon) {
+                Ok(Some(Request::LdmShown)) => self.say(&Response::Success),
+                other => return other,
+            }
         }
     }
 
@@ -459,7 +469,7 @@ fn a_session_elsewhere_is_ended_by_whoever_says_so() {
 /// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how
 /// long that person had been typing by then.
 fn leaves_and_another_comes(lab: &mut Lab) -> Result<(), (Option<Request>, Duration)> {
-    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match frame::read(&mut lab.daemon) {
+    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match lab.read() {
         Ok(Some(request)) if is(&request) => Ok(()),
         other => Err((other.ok().flatten(), since.elapsed())),
     };

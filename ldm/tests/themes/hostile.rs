@@ -134,6 +134,33 @@ fn links_out_of_the_folder_and_special_files_are_not_opened() {
 
 const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' width='1024' height='768'>";
 
+#[test]
+fn a_theme_that_shows_nothing_gets_the_default_look_and_fails_its_check() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let default = default(&screen);
+    for (name, style, want) in [
+        ("opacity", "* { opacity: 0; }", "#entry is not seen: its opacity is 0.00"),
+        ("nearly", "#dialog { opacity: 0.1; }", "#entry is not seen: its opacity is 0.10"),
+        ("no letters", "* { opacity: 0; font-size: 0; }", "#entry has letters of 0 pixels"),
+        ("letters", "* { font-size: 300%; }", "#entry "),
+        ("size", "#card { transform: scale(0.01); }", "#entry measures "),
+        ("large", "* { min-width: 9999px; min-height: 9999px; }", "#entry is outside of the monitor"),
+        ("outside", "#go { margin-left: 5000px; }", "outside of the monitor"),
+        ("colour", "* { color: transparent; }", "#entry is not seen: its opacity is 0.00"),
+    ] {
+        let dir = folder(&[("theme.ini", b"[Theme]\nbackground =\nlayout = left\n"), ("style.css", style.as_bytes())]);
+        let began = Instant::now();
+        let (same, log) = is_default(&screen, &default, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(lines.len() == 1 && log.contains("style.css: ") && log.contains(want), "{name}: {log}");
+        let said = screen.run(&["--check-theme", path(&dir)]);
+        assert!(!said.good && said.out.contains("style.css: ") && said.out.contains(want), "{name}: {said:?}");
+        assert!(began.elapsed() < Duration::from_mins(1), "{name}: {:?}", began.elapsed());
+    }
+    memory_is_bounded();
+}
+
 /// What a process that was waited for has had in memory at most, with those that it waited for: nothing of this is worth more.
 fn memory_is_bounded() {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
@@ -182,7 +209,7 @@ fn pictures_of_a_sheet_are_bounded_together() {
 fn drawings_end_in_time_and_within_memory() {
     let Some(screen) = Screen::new("1024x768") else { return };
     let default = default(&screen);
-    let clouds = (1..9).map(|i| format!("<feTurbulence baseFrequency='0.{i}' numOctaves='10'/>")).collect::<String>();
+    let clouds = "<feTurbulence baseFrequency='0.5' numOctaves='10'/>".repeat(8);
     let slow = format!(
         "{SVG}<filter id='f' x='0' y='0' width='1' height='1'>{clouds}</filter>{}</svg>",
         "<rect width='1024' height='768' filter='url(#f)'/>".repeat(30)

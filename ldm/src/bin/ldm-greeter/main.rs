@@ -32,6 +32,7 @@ mod preview;
 mod question;
 mod said;
 mod screens;
+mod seen;
 mod setup;
 mod sleep;
 mod theme;
@@ -120,14 +121,14 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     // What assistive programs call the greeter.
     glib::set_application_name(NAME);
     if args.notice {
-        let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+        let theme = args.theme.or_else(setup::theme);
         return announce::run(theme.as_deref());
     }
     let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
     gtk4::init()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
-    let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+    let theme = args.theme.or_else(setup::theme);
     let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let username = setup::username();
     let screens = Screens::new(connected);
@@ -151,6 +152,11 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     );
     greeter.step(Event::Opened);
     window.present(&look);
+    let sender = Rc::clone(&greeter);
+    window.watch(Rc::new(move |wrong| match wrong {
+        None => sender.step(Event::Shown),
+        Some(wrong) => look.refuse(&wrong),
+    }));
     glib::MainLoop::new(None, false).run();
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::page::{self, Page};
 use crate::question::Asker;
 use crate::said::Said;
 use crate::screens::Screens;
+use crate::seen::{self, Told};
 use crate::theme::Look;
 use crate::timers::Timers;
 use crate::{choices, fonts, i18n, keys, pam_words, question, theme};
@@ -199,6 +200,13 @@ impl Window {
             self,
             move || fonts::check_spoken(&this.title)
         ));
+    }
+
+    /// Has the first frame looked at.
+    pub(crate) fn watch(&self, told: Told) {
+        let screens = Rc::clone(&self.screens);
+        let widgets = self.field.entries().into_iter().chain([self.go.clone().upcast()]).collect();
+        seen::watch(&self.root, widgets, move || screens.area(), told);
     }
 
     fn connect(self: &Rc<Self>) {

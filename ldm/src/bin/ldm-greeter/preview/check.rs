@@ -183,7 +183,7 @@ fn measured(
     let mut focused = BTreeSet::new();
     for scenario in scenarios::all().into_iter().filter(|scenario| scenario.main) {
         let (name, long) = (scenario.name.clone(), scenario.long);
-        let stage = Stage::still(&look, scenario)?;
+        let stage = Stage::checked(&look, scenario)?;
         let window = Stage::root()?;
         inspect::names(&window, &mut names);
         let mut lines = inspect::clipped(&window, SCREEN.0, SCREEN.1, long);
