@@ -65,6 +65,11 @@ fn a_hostile_theme_gets_the_default_look_and_one_line_in_the_log() {
             "\n#card { box-shadow: 0 0 5000px 5000px red; }\nlabel { text-shadow: 0 0 3000px red; }".to_owned(),
             "style.css:2: more than 100px in a shadow".to_owned(),
         ),
+        (
+            "selectors",
+            (0..1000).map(|i| format!("#k{i} {{ color: red; }}\n")).collect(),
+            "style.css:501: more than 500 selectors".to_owned(),
+        ),
         ("blur", "window { filter: blur(2000px); }".to_owned(), "style.css:1: filters are not allowed".to_owned()),
         ("letters", "\n* { font-size: 100000px; }".to_owned(), "style.css:2: letters of more than 200px".to_owned()),
     ] {

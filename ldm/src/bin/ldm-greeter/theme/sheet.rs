@@ -22,6 +22,8 @@ pub(crate) struct Sheet {
     pub(crate) names: Vec<(String, usize)>,
     /// `.class`es of selectors.
     pub(crate) classes: Vec<(String, usize)>,
+    /// The lines of all selectors.
+    pub(crate) selectors: Vec<usize>,
     /// Colours that are defined.
     pub(crate) defined: Vec<(String, usize)>,
     /// Colours that are used.
@@ -49,6 +51,7 @@ pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
         line: 1,
         depth: 0,
         defining: false,
+        parts: 0,
         declaration: Declaration::default(),
         sheet: Sheet::default(),
     };
@@ -58,6 +61,9 @@ pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
     }
 }
 
+/// Words and marks of one selector: GTK needs stack for each.
+const PARTS: usize = 100;
+
 struct Reader<'a> {
     rest: &'a str,
     line: usize,
@@ -65,6 +71,8 @@ struct Reader<'a> {
     depth: usize,
     /// Between `@define-color` and its end.
     defining: bool,
+    /// Words and marks outside of declarations, since the last separator.
+    parts: usize,
     /// The one that is being read.
     declaration: Declaration<'a>,
     sheet: Sheet,
@@ -79,6 +87,14 @@ impl<'a> Reader<'a> {
                 let end = self.rest.find("*/").ok_or("a comment that does not end")?;
                 self.skip(end + 2);
                 continue;
+            }
+            self.parts = match c {
+                _ if self.depth > 0 => 0,
+                ',' | ';' | '{' | '}' => 0,
+                c => self.parts + usize::from(!c.is_whitespace()),
+            };
+            if self.parts > PARTS {
+                return Err("more than 100 words and marks in one selector or colour");
             }
             match c {
                 '\\' => return Err(ESCAPE),
@@ -109,12 +125,16 @@ impl<'a> Reader<'a> {
                 }
                 ';' | '{' | '}' => {
                     self.declaration = Declaration::default();
+                    if c == '{' && self.depth == 0 {
+                        self.sheet.selectors.push(self.line);
+                    }
                     match c {
                         ';' => self.defining = false,
                         '{' => self.depth += 1,
                         _ => self.depth = self.depth.saturating_sub(1),
                     }
                 }
+                ',' if self.depth == 0 && !self.defining => self.sheet.selectors.push(self.line),
                 ':' | ',' | '(' | ')' if self.depth > 0 => self.declaration.mark(c)?,
                 _ if self.depth > 0 && limits::begins_number(self.rest) => {
                     let (length, number) = limits::number(self.rest);
@@ -266,6 +286,7 @@ mod tests {
         assert_eq!(names(&sheet.classes), [("compact", 4)]);
         assert_eq!(names(&sheet.defined), [("a", 1)]);
         assert_eq!(names(&sheet.used), [("a", 4)]);
+        assert_eq!(sheet.selectors, [4, 4, 5, 8]);
     }
 
     #[test]
@@ -311,6 +332,8 @@ mod tests {
         }
         let shadows = ["0 0 1px red"; 9].join(",");
         assert!(scan(&format!("a {{ box-shadow: {shadows} }}")).is_err());
+        assert!(scan(&format!("{} {{}}", ".a".repeat(101))).is_err());
+        assert!(scan(&format!("{} {{}}", "* ".repeat(101))).is_err());
         let stops = vec!["red"; 70].join(",");
         assert!(scan(&format!("a {{ background-image: linear-gradient({stops}) }}")).is_err());
     }
@@ -323,7 +346,7 @@ mod tests {
             "font-size: 120%",
             "transition: opacity 20000ms ease-in 99999s",
             "border-radius: 9999px 50%",
-            "color: #1e9999",
+            "color: #1e9999; /* a b c */ color: red",
             "background: -0.5em center url(a5000px.png)",
         ] {
             assert!(scan(&format!("a:nth-child(20000) {{ {value}; }} #n99999 {{}}")).is_ok(), "{value}");

@@ -24,6 +24,12 @@ pub(crate) const HIGH_CONTRAST: &str = include_str!("../../../../../themes/high-
 /// Sheets that one theme may import.
 const IMPORTS: usize = 16;
 
+/// Selectors of one theme, of all its sheets. GTK's reading of them needs stack by their square: a thousand end the process.
+const SELECTORS: usize = 500;
+
+/// Colours that one theme may define, of which each may be made from another.
+const COLOURS: usize = 500;
+
 const TOO_MANY: &str = "with it, the pictures of the sheets have more than 24 million pixels";
 
 /// The sheets of one look.
@@ -120,6 +126,7 @@ pub(crate) fn check(folder: &Folder) -> Result<Vec<(String, Sheet)>, Vec<ThemeEr
     let mut seen = HashSet::from(["style.css".to_owned()]);
     // GTK holds them all, and each as often as it is named.
     let mut pixels = 0;
+    let (mut selectors, mut colours) = (0, 0);
     while let Some(name) = waiting.pop() {
         let path = folder.join(&name);
         let line = |line: usize, what: String| ThemeError::Line { path: path.clone(), line, what };
@@ -165,6 +172,18 @@ pub(crate) fn check(folder: &Folder) -> Result<Vec<(String, Sheet)>, Vec<ThemeEr
                 },
                 Err(error) => errors.push(error),
             }
+        }
+        let room = SELECTORS.saturating_sub(selectors);
+        selectors += sheet.selectors.len();
+        if let Some(number) = sheet.selectors.get(room) {
+            errors.push(line(*number, format!("more than {SELECTORS} selectors in all sheets")));
+            break;
+        }
+        let room = COLOURS.saturating_sub(colours);
+        colours += sheet.defined.len();
+        if let Some((_, number)) = sheet.defined.get(room) {
+            errors.push(line(*number, format!("more than {COLOURS} colours are defined in all sheets")));
+            break;
         }
         for (file, number) in sheet.imports.iter().filter(|(file, _)| plain(file)) {
             // GTK reads it each time, and with it all that it imports.
