@@ -149,8 +149,8 @@ fn a_theme_that_shows_nothing_gets_the_default_look_and_fails_its_check() {
         ("no letters", "* { opacity: 0; font-size: 0; }", "#entry has letters of 0 pixels"),
         ("letters", "* { font-size: 300%; }", "#entry "),
         ("size", "#card { transform: scale(0.01); }", "#entry measures "),
-        ("large", "* { min-width: 9999px; min-height: 9999px; }", "#entry is outside of the monitor"),
-        ("outside", "#go { margin-left: 5000px; }", "outside of the monitor"),
+        ("large", "* { min-width: 9999px; min-height: 9999px; }", "the window needs "),
+        ("outside", "#card { min-width: 1100px; }", "is outside of the "),
         ("colour", "* { color: transparent; }", "#entry is not seen: its opacity is 0.00"),
     ] {
         let dir = folder(&[("theme.ini", b"[Theme]\nbackground =\nlayout = left\n"), ("style.css", style.as_bytes())]);

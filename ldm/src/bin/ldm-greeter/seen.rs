@@ -4,6 +4,7 @@
 //! drawn (drawing letters of ten thousand pixels takes longer than anybody waits), and how transparent they are after it.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,22 @@ const COMES: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Is told what is wrong, or `None` when the first frame is on the screen.
-pub(crate) type Told = Rc<dyn Fn(Option<String>)>;
+pub(crate) type Told = Rc<dyn Fn(Option<Wrong>)>;
+
+/// Why there is no login to be seen.
+pub(crate) enum Wrong {
+    /// Something stands beside the monitor.
+    Outside(String),
+    /// It cannot be seen anywhere, or nobody waits for it.
+    Unseen(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Outside(what) | Self::Unseen(what)) = self;
+        to.write_str(what)
+    }
+}
 
 /// Looks at these widgets in the first frame of the window. `area` is where they must be.
 pub(crate) fn watch(
@@ -68,7 +84,7 @@ pub(crate) fn watch(
             // The frame is on its way before anybody looks at it.
             WidgetExt::display(&root).flush();
             let took = worked().saturating_sub(began);
-            let mut wrong = (took > TIME).then(|| format!("it takes {} s to draw", took.as_secs()));
+            let mut wrong = (took > TIME).then(|| Wrong::Unseen(format!("it takes {} s to draw", took.as_secs())));
             if wrong.is_none() {
                 wrong = widgets.iter().find_map(transparent);
                 if wrong.is_some() && Instant::now() < until {
@@ -111,22 +127,31 @@ fn worked() -> Duration {
 }
 
 /// Where it is, and how large its letters are.
-fn misplaced(root: &gtk4::Window, widget: &gtk4::Widget, area: Option<gdk::Rectangle>) -> Option<String> {
+fn misplaced(root: &gtk4::Window, widget: &gtk4::Widget, area: Option<gdk::Rectangle>) -> Option<Wrong> {
     if !widget.is_mapped() {
         return None;
     }
+    // All monitors are what it asks for.
+    let (width, height) = (root.width(), root.height());
+    if width > root.width_request().max(1) * 2 || height > root.height_request().max(1) * 2 {
+        return Some(Wrong::Unseen(format!("the window needs {width}×{height} pixels")));
+    }
     let name = widget.widget_name();
-    let Some(bounds) = widget.compute_bounds(root) else { return Some(format!("#{name} has no place")) };
+    let Some(bounds) = widget.compute_bounds(root) else { return Some(Wrong::Unseen(format!("#{name} has no place"))) };
     if bounds.width() < LEAST.0 || bounds.height() < LEAST.1 {
-        return Some(format!("#{name} measures {:.0}×{:.0} pixels", bounds.width(), bounds.height()));
+        let (width, height) = (bounds.width(), bounds.height());
+        return Some(Wrong::Unseen(format!("#{name} measures {width:.0}×{height:.0} pixels")));
+    }
+    let font = widget.pango_context().font_description();
+    let letters = font.map_or(LETTERS.0, |font| f64::from(font.size()) / f64::from(pango::SCALE));
+    if letters < LETTERS.0 || letters > LETTERS.1 {
+        return Some(Wrong::Unseen(format!("#{name} has letters of {letters:.0} pixels")));
     }
     let middle = bounds.center();
     if area.is_some_and(|area| !area.contains_point(whole(middle.x()), whole(middle.y()))) {
-        return Some(format!("#{name} is outside of the monitor"));
+        return Some(Wrong::Outside(format!("#{name} is outside of the monitor")));
     }
-    let font = widget.pango_context().font_description()?;
-    let letters = f64::from(font.size()) / f64::from(pango::SCALE);
-    (letters < LETTERS.0 || letters > LETTERS.1).then(|| format!("#{name} has letters of {letters:.0} pixels"))
+    None
 }
 
 #[allow(clippy::cast_possible_truncation)] // What is larger than any screen stays so.
@@ -134,14 +159,15 @@ fn whole(length: f32) -> i32 {
     length as i32
 }
 
-fn transparent(widget: &gtk4::Widget) -> Option<String> {
+fn transparent(widget: &gtk4::Widget) -> Option<Wrong> {
     if !widget.is_mapped() {
         return None;
     }
     let around = std::iter::successors(Some(widget.clone()), WidgetExt::parent);
     let opacity: f32 = around.map(|widget| node(&widget).map_or(0.0, opacity)).product();
     let opacity = opacity * widget.style_context().color().alpha();
-    (opacity < OPACITY).then(|| format!("#{} is not seen: its opacity is {opacity:.2}", widget.widget_name()))
+    (opacity < OPACITY)
+        .then(|| Wrong::Unseen(format!("#{} is not seen: its opacity is {opacity:.2}", widget.widget_name())))
 }
 
 /// What was drawn of a widget.

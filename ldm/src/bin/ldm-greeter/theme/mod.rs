@@ -26,6 +26,7 @@ use self::layout::{Bar, Layout};
 use self::manifest::{Manifest, SHAPES, Slot};
 use self::picture::{Kind, PictureError};
 use self::style::Style;
+use crate::seen::Wrong;
 
 /// The theme that is used when none is asked for.
 const DEFAULT: &str = "default";
@@ -248,12 +249,12 @@ impl Look {
     }
 
     /// What is to be said of a theme that shows nothing; `None` of the look that is built in, for which there is no other.
-    pub(crate) fn complaint(&self, wrong: &str) -> Option<String> {
+    pub(crate) fn complaint(&self, wrong: &dyn std::fmt::Display) -> Option<String> {
         self.sheet.as_ref().map(|sheet| format!("{}: {wrong}", sheet.display()))
     }
 
     /// Begins again without the theme, because of this; nothing of it is in memory then.
-    pub(crate) fn refuse(&self, wrong: &str) {
+    pub(crate) fn refuse(&self, wrong: &Wrong) {
         if let Some(complaint) = self.complaint(wrong) {
             crate::say(&format!("theme not used: {complaint}"));
             let error = crate::setup::without_theme();
