@@ -28,7 +28,8 @@ build:
 demo: deps
 	scripts/demo.sh
 
-# Every theme, main scenario, language and size as a picture: target/gallery/index.html. GALLERY="default de 1024x768" draws less.
+# Every theme, main scenario, language and size as a picture: target/gallery/index.html. GALLERY="default de 1024x768" draws less,
+# GALLERY="default de 1024x768 all-scenarios" every scenario of that.
 gallery: deps
 	$(CARGO) build -p ldm --bin ldm-greeter -p ldm-tests --bin ldm-gallery --locked
 	target/debug/ldm-gallery $(GALLERY)

@@ -45,6 +45,9 @@ pub enum Request {
         /// `KEY=VALUE`; LDM takes `LANG` alone from it.
         #[serde(default)]
         env: Vec<String>,
+        /// Ours: nobody has picked this session, so it is not to be remembered as the user's choice.
+        #[serde(default, rename = "ldm_unasked", skip_serializing_if = "std::ops::Not::not")]
+        unasked: bool,
     },
     /// Give up the login that was begun. Answered with success even if there is none.
     CancelSession,
@@ -144,6 +147,9 @@ pub enum Response {
         auth_message_type: AuthMessageType,
         /// The server's own text, sanitised.
         auth_message: String,
+        /// Ours, for greeters that have said hello: the server whose text it is, which may be another than [`Seat::server`].
+        #[serde(default, rename = "ldm_server", skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
     },
     /// Answer to [`Request::LdmHello`].
     LdmSeat(Box<Seat>),
@@ -165,10 +171,11 @@ pub enum Response {
 
 /// The facts a greeter shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // each is a field of the message
 pub struct Seat {
     /// This client's host name.
     pub hostname: String,
-    /// The server that will be used, as configured.
+    /// The server that is tried first: the one that was chosen, else the first that is configured.
     pub server: String,
     /// All that may be chosen from; one alone is no choice.
     #[serde(default)]
@@ -191,6 +198,9 @@ pub struct Seat {
     /// The administrator has decided the language: do not offer others.
     #[serde(default)]
     pub language_forced: bool,
+    /// The administrator has decided the session: do not offer to ask for it.
+    #[serde(default)]
+    pub session_forced: bool,
     /// `LDM_CLOCK_FORMAT` (strftime(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,
@@ -206,6 +216,9 @@ pub struct Seat {
     /// Seconds until the idle screen goes blank; 0: never.
     #[serde(default)]
     pub blank: u32,
+    /// The one of [`Seat::servers`] that was chosen, perhaps at an earlier greeter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
     /// Why the last session or login ended, if that needs telling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -265,14 +278,20 @@ mod tests {
                 r#"{"type":"post_auth_message_response","response":"s"}"#,
                 "PostAuthMessageResponse { response: Some(Secret(..)) }",
             ),
-            (r#"{"type":"start_session","cmd":["/bin/true"]}"#, "StartSession { cmd: [\"/bin/true\"], env: [] }"),
+            (
+                r#"{"type":"start_session","cmd":["/bin/true"]}"#,
+                "StartSession { cmd: [\"/bin/true\"], env: [], unasked: false }",
+            ),
             (r#"{"type":"cancel_session","unknown":1}"#, "CancelSession"),
         ] {
             let request: Request = serde_json::from_str(json).unwrap();
             assert!(format!("{request:?}").starts_with(want), "{request:?}");
         }
-        let message =
-            Response::AuthMessage { auth_message_type: AuthMessageType::Secret, auth_message: "Password:".into() };
+        let message = Response::AuthMessage {
+            auth_message_type: AuthMessageType::Secret,
+            auth_message: "Password:".into(),
+            server: None,
+        };
         assert_eq!(
             serde_json::to_string(&message).unwrap(),
             r#"{"type":"auth_message","auth_message_type":"secret","auth_message":"Password:"}"#

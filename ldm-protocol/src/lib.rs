@@ -18,6 +18,7 @@ pub mod failure;
 pub mod frame;
 pub mod greetd;
 pub mod helper;
+pub mod language;
 pub mod limits;
 pub mod near;
 pub mod secret;

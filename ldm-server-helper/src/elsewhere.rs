@@ -25,6 +25,9 @@ pub const RECORD: &str = "client";
 /// The file in it that says by which client it was taken over.
 const TAKEN: &str = "taken";
 
+/// The file in it that says that its helper has begun to look for others: one that came to be seen later may have been missed.
+const LOOKS: &str = "looks";
+
 /// Longest such file.
 const SIZE: usize = 1024;
 
@@ -80,19 +83,43 @@ impl Ending {
     }
 }
 
-/// Others run than those that may be ended.
+/// Sessions that keep a new one from starting, by their clients.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unnamed(String);
+pub struct InTheWay(String);
 
-/// Ends this user's sessions here that are older than that of `own`, which begins at `client`. Of two that begin at once one
-/// stays.
+impl InTheWay {
+    fn of(sessions: &[SessionDirectory]) -> Self {
+        let clients = sessions.iter().take(limits::ELSEWHERE).map(|session| told(session).client);
+        let clients: Vec<String> = clients.filter(|client| !client.is_empty()).collect();
+        Self(if clients.is_empty() { "another client".to_owned() } else { clients.join(", ") })
+    }
+}
+
+/// Ends this user's sessions here that are older than that of `own`, which begins at `client` and can be seen in `directory`.
+///
+/// Of several that begin at once the youngest stays: each ends the older ones that it sees. A younger one that looked before
+/// this one could be seen has missed it, and has said before that it looks; so this one gives way.
 ///
 /// # Errors
-/// [`Unnamed`] if there are others than those that were named. Then none is ended, unless more run than can be told of at once.
-pub fn end(account: &Account, own: &Marker, client: &str, ending: &Ending) -> Result<(), Unnamed> {
-    let older = running(account).into_iter().filter(|session| session.marker().is_older_than(own));
-    let (others, unnamed): (Vec<_>, Vec<_>) = older.partition(|session| match ending {
+/// [`InTheWay`] if it does, or if there are others than those that were named. Then none is ended, unless more run than can be
+/// told of at once.
+pub fn end(
+    account: &Account,
+    directory: Option<&Directory>,
+    own: &Marker,
+    client: &str,
+    ending: &Ending,
+) -> Result<(), InTheWay> {
+    if let Some(Err(error)) = directory.map(|directory| directory.write(LOOKS, b"")) {
+        note(&format!("another session that begins now may go on: {error}"));
+    }
+    let all = running(account).into_iter().filter(|session| session.marker() != own);
+    let (older, younger): (Vec<_>, Vec<_>) = all.partition(|session| session.marker().is_older_than(own));
+    if let Some(first) = younger.iter().find(|session| session.path().join(LOOKS).exists()) {
+        return Err(InTheWay::of(std::slice::from_ref(first)));
+    }
+    let (others, unnamed): (Vec<_>, Vec<_>) = older.into_iter().partition(|session| match ending {
         Ending::All => true,
         Ending::Named(named) => named.contains(&session.marker().number()),
     });
@@ -100,12 +127,7 @@ pub fn end(account: &Account, own: &Marker, client: &str, ending: &Ending) -> Re
     if unnamed.is_empty() || others.len() >= limits::ELSEWHERE {
         end_these(&others, client);
     }
-    if unnamed.is_empty() {
-        return Ok(());
-    }
-    let clients = unnamed.iter().take(limits::ELSEWHERE).map(|session| told(session).client);
-    let clients: Vec<String> = clients.filter(|client| !client.is_empty()).collect();
-    Err(Unnamed(if clients.is_empty() { "another client".to_owned() } else { clients.join(", ") }))
+    if unnamed.is_empty() { Ok(()) } else { Err(InTheWay::of(&unnamed)) }
 }
 
 fn end_these(others: &[SessionDirectory], client: &str) {

@@ -55,7 +55,11 @@ pub fn run(account: &Account, argument: Option<&str>, mut stdin: File) -> bool {
         None => from_stdin(&mut stdin),
     };
     let sound = request.as_ref().ok().and_then(|request| request.sound.clone());
-    let started = request.and_then(|request| Plan::new(account, &request)).and_then(|plan| plan.start(account));
+    let started = request.and_then(|request| {
+        // Before others can find this session: who is asked to end before it has begun has to say so, too.
+        let signals = signals().map_err(|e| Refused::failed("signals", e))?;
+        Plan::new(account, &request)?.start(account, signals)
+    });
     match started {
         Ok(running) => {
             running.see_through(&mut stdin);
@@ -125,13 +129,12 @@ impl Plan {
         Ok(Self { home, label, target, settings, variables, marker, directory, no_sound, end_others })
     }
 
-    fn start(self, account: &Account) -> Result<Running, Refused> {
+    fn start(self, account: &Account, signals: SignalFd) -> Result<Running, Refused> {
         if let Some((ending, client)) = &self.end_others {
-            elsewhere::end(account, &self.marker, client, ending)
-                .map_err(|unnamed| Refused(Refusal::Elsewhere, unnamed.to_string()))?;
+            elsewhere::end(account, self.directory.as_ref(), &self.marker, client, ending)
+                .map_err(|others| Refused(Refusal::Elsewhere, others.to_string()))?;
         }
         tidy(account);
-        let signals = signals().map_err(|e| Refused::failed("signals", e))?;
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Refused::failed("subreaper", e))?;
         let log = ErrorLog::open(&self.home);
         let mut command = launch::command(account, &self.home, &self.target, &self.settings, &self.variables, &log);

@@ -7,6 +7,8 @@
 
 #[path = "greeter_dialog/ahead.rs"]
 mod ahead;
+#[path = "greeter_dialog/left.rs"]
+mod left;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -138,7 +140,8 @@ impl Lab {
     }
 
     fn asks(&mut self, kind: AuthMessageType, text: &str) {
-        self.say(&Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned() });
+        let (auth_message_type, auth_message) = (kind, text.to_owned());
+        self.say(&Response::AuthMessage { auth_message_type, auth_message, server: None });
     }
 
     fn hear_answer(&mut self) -> Option<String> {
@@ -156,7 +159,18 @@ impl Lab {
     }
 
     fn wait_for_window(&self) {
-        self.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Log in"]);
+        self.wait_for_title("Log in");
+    }
+
+    /// The window says in the language in use what is to be done.
+    fn wait_for_title(&self, title: &str) {
+        let status = Command::new("timeout")
+            .args([&PATIENCE.as_secs().to_string(), "xdotool", "search", "--sync", "--onlyvisible", "--name", title])
+            .env("DISPLAY", &self.display)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "no window is called {title}");
     }
 
     fn xdotool(&self, args: &[&str]) {
@@ -236,10 +250,11 @@ fn a_wrong_password_then_the_right_one_and_a_session() {
     assert!(matches!(lab.hear(), Request::LdmSessions));
     let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
     let sessions = vec![entry("xfce"), entry("icewm"), entry("kde")];
-    lab.say(&Response::LdmSessions(Sessions { sessions, preselected: Some("xfce".into()), ..Sessions::default() }));
+    lab.say(&Response::LdmSessions(Sessions { sessions, ..Sessions::default() }));
+    lab.key("Down");
     lab.key("Down");
     lab.key("Return");
-    let Request::StartSession { cmd, env } = lab.hear() else { panic!("not start_session") };
+    let Request::StartSession { cmd, env, .. } = lab.hear() else { panic!("not start_session") };
     assert_eq!((cmd, env), (vec!["ldm-session".to_owned(), "icewm".to_owned()], vec![]));
     lab.say(&Response::Success);
     let (status, log) = lab.end();
@@ -457,56 +472,22 @@ fn a_session_elsewhere_is_ended_by_whoever_says_so() {
     lab.say(&Response::Success);
     assert!(matches!(lab.hear(), Request::LdmSessions));
     let elsewhere = vec![Elsewhere { client: "tc7".into(), since: 1_790_000_000, ..Elsewhere::default() }];
-    lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
-    lab.key("Right");
-    lab.key("Return");
-    assert!(matches!(lab.hear(), Request::LdmEndOthers));
-    lab.say(&Response::Success);
-    let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
-    assert_eq!(cmd, ["ldm-session", "kiosk"]);
-}
-
-/// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how
-/// long that person had been typing by then.
-fn leaves_and_another_comes(lab: &mut Lab) -> Result<(), (Option<Request>, Duration)> {
-    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match lab.read() {
-        Ok(Some(request)) if is(&request) => Ok(()),
-        other => Err((other.ok().flatten(), since.elapsed())),
-    };
-    for name in ["carol", "dave"] {
-        let since = Instant::now();
-        lab.type_text(name);
-        wanted(lab, since, &|request| matches!(request, Request::LdmPrepare))?;
-        lab.say(&Response::Success);
+    let mut answer = |elsewhere: Vec<Elsewhere>| {
+        lab.say(&Response::LdmSessions(Sessions { elsewhere, forced: Some("kiosk".into()), ..Sessions::default() }));
+        lab.key("Right");
         lab.key("Return");
-        // Nothing is left of the name before.
-        wanted(lab, since, &|request| matches!(request, Request::CreateSession { username } if username == name))?;
-        if name == "carol" {
-            lab.asks(AuthMessageType::Secret, "Password: ");
-            lab.type_text("half a pass");
-            // A while later the attempt is given up by itself.
-            wanted(lab, since, &|request| matches!(request, Request::CancelSession))?;
-            lab.say(&Response::Success);
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn nobody_finds_what_another_left() {
-    // On a busy machine, typing a name may take longer than it takes until nobody seems to be there.
-    let mut idle = 1;
-    loop {
-        let Some(mut lab) = Lab::idling(&idle.to_string()) else { return };
-        match leaves_and_another_comes(&mut lab) {
-            Ok(()) => return,
-            Err((other, typing)) => {
-                let slow = typing.as_secs() >= idle;
-                assert!(slow && idle < PATIENCE.as_secs(), "idle after {idle} s, typing for {typing:?}: {other:?}");
-                idle *= 2;
-            }
-        }
-    }
+        assert!(matches!(lab.hear(), Request::LdmEndOthers));
+        lab.say(&Response::Success);
+        let Request::StartSession { cmd, .. } = lab.hear() else { panic!("not start_session") };
+        assert_eq!(cmd, ["ldm-session", "kiosk"]);
+        // Another one has begun since.
+        let failure = Failure::new(FailureKind::LoggedInElsewhere).detail("tc8");
+        let (error_type, description) = (ErrorType::Error, failure.to_string());
+        lab.say(&Response::Error { error_type, description, failure: Some(failure) });
+        assert!(matches!(lab.hear(), Request::LdmSessions));
+    };
+    answer(elsewhere.clone());
+    answer([elsewhere, vec![Elsewhere { client: "tc8".into(), ..Elsewhere::default() }]].concat());
 }
 
 #[test]

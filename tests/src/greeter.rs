@@ -193,7 +193,7 @@ impl Greeter {
                 Response::Error { error_type, description, failure } => {
                     Outcome::Refused { kind: error_type, text: description, failure }
                 }
-                Response::AuthMessage { auth_message_type, auth_message } => {
+                Response::AuthMessage { auth_message_type, auth_message, .. } => {
                     said.push(format!("{}: {auth_message}", word(auth_message_type)));
                     let response = match auth_message_type {
                         AuthMessageType::Info | AuthMessageType::Error => None,
@@ -214,13 +214,18 @@ impl Greeter {
 
     /// Begins a login and stops at the first question, which it returns.
     pub fn login_to_question(&mut self, user: &str) -> Result<String> {
+        Ok(self.login_to_question_of(user)?.0)
+    }
+
+    /// The same, and the server that asks, if the daemon says that.
+    pub fn login_to_question_of(&mut self, user: &str) -> Result<(String, Option<String>)> {
         self.send(&Request::CreateSession { username: user.to_owned() })?;
         loop {
             match self.receive()? {
                 Response::AuthMessage { auth_message_type: AuthMessageType::Info | AuthMessageType::Error, .. } => {
                     self.send(&Request::PostAuthMessageResponse { response: None })?;
                 }
-                Response::AuthMessage { auth_message, .. } => return Ok(auth_message),
+                Response::AuthMessage { auth_message, server, .. } => return Ok((auth_message, server)),
                 other => bail!("instead of a question: {other:?}"),
             }
         }
@@ -244,7 +249,7 @@ impl Greeter {
     pub fn choose(&mut self, session: Option<&str>, env: &[&str]) -> Result<()> {
         let cmd = vec![SESSION_COMMAND.to_owned(), session.unwrap_or(DEFAULT_SESSION).to_owned()];
         let env = env.iter().map(|&variable| variable.to_owned()).collect();
-        match self.request(&Request::StartSession { cmd, env })? {
+        match self.request(&Request::StartSession { cmd, env, unasked: false })? {
             Response::Success => Ok(()),
             other => bail!("the session was not accepted: {other:?}"),
         }

@@ -191,7 +191,7 @@ fn only_the_sessions_that_were_named_end() {
     let named = id_of("names-1").unwrap();
     assert!(Elsewhere::is_valid_id(&named), "{named}");
     // One that begins between question and answer.
-    let mut other = server.start(&client("x", "names-2"));
+    let other = server.start(&client("x", "names-2"));
     other.started();
     let of_other = members(&reports);
     let asks = |only: Vec<String>| SessionRequest { end_others: true, end_only: Some(only), ..client("xy", "names-3") };
@@ -215,6 +215,31 @@ fn only_the_sessions_that_were_named_end() {
     }
     two.close_stdin();
     two.ended();
+}
+
+#[test]
+fn of_two_that_begin_at_once_one_stays_and_the_other_says_so() {
+    let server = Server::new();
+    server.session("xy", "exec sleep 1000");
+    for _ in 0..20 {
+        let request = SessionRequest { end_others: true, ..server.request("xy") };
+        let both = [server.start(&request), server.start(&request)];
+        let mut stay = 0;
+        for running in &both {
+            stay += match running.event() {
+                SessionEvent::Started { .. } => 1,
+                SessionEvent::Refused { reason: Refusal::Elsewhere, .. } => 0,
+                other => panic!("{other:?}"),
+            };
+        }
+        // One that had started is told why it ends before the other one starts.
+        let here = super::info::info(&server, "").elsewhere.len();
+        assert_eq!(here, 1, "{stay} have started");
+        for mut running in both {
+            running.close_stdin();
+            running.wait();
+        }
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub const KEYS: &[Key] = &[
         name: "LDM_SESSION",
         takes: "id",
         default: "the server's default",
-        about: "Session to preselect where the server remembers none for the user: the base name of its .desktop file.",
+        about: "Session where the server remembers none for the user and they do not ask to choose: the base name of its .desktop file.",
         set: One(|c, v| session(v).map(|v| c.session = Some(v))),
     },
     Key {

@@ -183,7 +183,7 @@ mod tests {
 
     fn info(text: &str) -> Response {
         let auth_message_type = ldm_protocol::greetd::AuthMessageType::Info;
-        Response::AuthMessage { auth_message_type, auth_message: text.to_owned() }
+        Response::AuthMessage { auth_message_type, auth_message: text.to_owned(), server: None }
     }
 
     struct Served {

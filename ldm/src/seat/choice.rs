@@ -25,6 +25,15 @@ pub struct Choice {
     pub end_only: Option<Vec<String>>,
 }
 
+/// What `start_session` asks for.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    pub(super) cmd: Vec<String>,
+    pub(super) env: Vec<String>,
+    /// It is what the greeter starts where nobody picks another.
+    pub(super) unasked: bool,
+}
+
 /// The list for our own greeter.
 pub(super) fn offer(policy: &Policy, info: &Info) -> Sessions {
     Sessions {
@@ -85,14 +94,9 @@ fn preselected(policy: &Policy, info: &Info) -> Option<String> {
     info.remembered.as_ref().filter(offered).or(policy.session.as_ref().filter(offered)).cloned()
 }
 
-/// What `start_session` asks for. `ours`: the greeter showed the preselected session, so that "default" means just that.
-pub(super) fn choose(
-    policy: &Policy,
-    info: &Info,
-    ours: bool,
-    cmd: &[String],
-    env: &[String],
-) -> Result<Choice, Failure> {
+/// What becomes of a wish. `ours`: the greeter showed the preselected session, so that "default" means just that.
+pub(super) fn choose(policy: &Policy, info: &Info, ours: bool, wish: &Wish) -> Result<Choice, Failure> {
+    let Wish { cmd, env, unasked } = wish;
     let language = self::language(policy, info, ours, env);
     let choice = |session, remember| Choice {
         session,
@@ -115,7 +119,7 @@ pub(super) fn choose(
     if chosen.is_none() && !ours {
         return Ok(choice(preselected(policy, info), false));
     }
-    let remember = chosen != info.remembered;
+    let remember = !unasked && chosen != info.remembered;
     Ok(choice(chosen, remember))
 }
 
@@ -171,13 +175,17 @@ mod tests {
         words.iter().map(|&w| w.to_owned()).collect()
     }
 
+    fn wish(cmd: &[&str], env: &[&str]) -> Wish {
+        Wish { cmd: words(cmd), env: words(env), unasked: false }
+    }
+
     fn chosen(
         policy: &Policy,
         remembered: Option<&str>,
         ours: bool,
         cmd: &[&str],
     ) -> Result<(Option<String>, bool), String> {
-        choose(policy, &info(remembered), ours, &words(cmd), &[])
+        choose(policy, &info(remembered), ours, &wish(cmd, &[]))
             .map(|c| (c.session, c.remember))
             .map_err(|f| f.detail.unwrap_or_default())
     }
@@ -242,6 +250,14 @@ mod tests {
             let want = (want.0.map(str::to_owned), want.1);
             assert_eq!(chosen(policy, remembered, ours, &cmd), Ok(want), "{policy:?} {remembered:?} {ours} {cmd:?}");
         }
+        // What nobody has picked is nobody's choice, whatever was remembered.
+        for (remembered, id) in [(None, "xfce"), (None, "default"), (Some("icewm"), "xfce"), (Some("icewm"), "default")]
+        {
+            let wish = Wish { unasked: true, ..wish(&["ldm-session", id], &["LANG=de_AT.UTF-8"]) };
+            let choice = choose(&none, &info(remembered), true, &wish).unwrap();
+            assert_eq!((choice.session.as_deref(), choice.remember), (Some(id).filter(|id| *id != "default"), false));
+            assert!(choice.remember_language, "that is another choice");
+        }
         assert_eq!(offer(&admin, &info(Some("xfce"))).preselected.as_deref(), Some("xfce"));
         assert_eq!(offer(&admin, &info(None)).preselected.as_deref(), Some("icewm"));
         assert_eq!(offer(&gone, &info(None)).preselected, None);
@@ -272,16 +288,16 @@ mod tests {
             (&forced, Some("fr_CA.UTF-8"), true, &["LANG=fr"], (Some("C"), false, None)),
         ] {
             let info = Info { languages: locales(), remembered_language: remembered.map(str::to_owned), ..info(None) };
-            let choice = choose(policy, &info, ours, &words(&["ldm-session", "xfce"]), &words(env)).unwrap();
+            let choice = choose(policy, &info, ours, &wish(&["ldm-session", "xfce"], env)).unwrap();
             let got = (choice.language.as_deref(), choice.remember_language, choice.missing_language.as_deref());
             assert_eq!(got, want, "{policy:?} {remembered:?} {ours} {env:?}");
         }
         // Where the session is forced nobody has asked the server what it remembers.
         let kiosk = Policy { force_session: Some("kiosk".into()), ..admin.clone() };
-        let choice = choose(&kiosk, &Info::default(), true, &[], &[]).unwrap();
+        let choice = choose(&kiosk, &Info::default(), true, &Wish::default()).unwrap();
         assert_eq!((choice.language.as_deref(), choice.language_is_default), (Some("de_DE.UTF-8"), true));
         // A server that does not tell its languages is taken at the user's word.
-        let choice = choose(&none, &info(None), true, &words(&["ldm-session", "xfce"]), &words(&["LANG=fr_FR.UTF-8"]));
+        let choice = choose(&none, &info(None), true, &wish(&["ldm-session", "xfce"], &["LANG=fr_FR.UTF-8"]));
         assert_eq!(choice.unwrap().language.as_deref(), Some("fr_FR.UTF-8"));
     }
 

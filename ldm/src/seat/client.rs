@@ -217,9 +217,13 @@ impl Seat {
         if !matches!(self.state, State::Greeting) {
             return self.misused("a session is already being configured");
         }
+        let alone = self.chosen.is_some();
         self.choose_server(name.cloned());
-        // What was connected ahead is of use only if it leads there.
-        let there = |server: Option<&String>| name.is_none() || (server.is_some() && server == name);
+        // What was connected ahead is of use only if it leads there; what is still being connected, not to one server alone.
+        let there = |server: Option<&String>| match name {
+            Some(_) => server == name,
+            None => server.is_some() || !alone,
+        };
         if self.worker.as_ref().is_some_and(|worker| !there(worker.server.as_ref())) {
             self.drop_worker();
             self.prepare();

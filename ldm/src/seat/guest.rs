@@ -11,6 +11,7 @@ use ldm_protocol::{Failure, FailureKind, Secret};
 
 use tokio::time::Instant;
 
+use super::choice::Wish;
 use super::login::{Login, Owed, is_username};
 use super::machine::State;
 use super::{Action, Seat};
@@ -103,7 +104,8 @@ impl Seat {
 
     /// The greeter's countdown.
     pub(super) fn countdown(&self) -> Option<u32> {
-        let seconds = self.policy.guest.as_ref().and_then(|guest| guest.countdown)?;
+        let guest = self.policy.guest.as_ref().filter(|_| !self.guest_refused);
+        let seconds = guest.and_then(|guest| guest.countdown)?;
         Some(if self.failure.is_some() { seconds.max(READING) } else { seconds })
     }
 
@@ -210,14 +212,15 @@ impl Seat {
             FailureKind::Denied | FailureKind::NoMethod | FailureKind::PasswordExpired => FailureKind::GuestRefused,
             other => other,
         };
+        self.guest_refused = matches!(kind, FailureKind::GuestRefused | FailureKind::NotAllowed);
         let server = self.worker.as_ref().and_then(|worker| worker.server.clone());
         Failure { kind, server: failure.server.or(server), ..failure }
     }
 
     /// Goes on with an automatic login as soon as the sessions are known: with what is preselected, else with the default.
     pub(super) fn start_automatic(&mut self) {
-        let command = [SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
-        match self.chosen_session(false, &command, &[]) {
+        let cmd = vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
+        match self.chosen_session(false, &Wish { cmd, ..Wish::default() }) {
             Some(Ok(choice)) => {
                 self.tell_of_ending();
                 self.start_session(choice);

@@ -1,33 +1,6 @@
 //! Which of a server's locales a greeter means by a language.
 
-/// The territory of a language where that is not spelled like it: what most people expect who choose the language alone.
-const TERRITORIES: &[(&str, &str)] = &[
-    ("ar", "EG"),
-    ("bn", "BD"),
-    ("bs", "BA"),
-    ("ca", "ES"),
-    ("cs", "CZ"),
-    ("da", "DK"),
-    ("el", "GR"),
-    ("en", "US"),
-    ("et", "EE"),
-    ("eu", "ES"),
-    ("fa", "IR"),
-    ("ga", "IE"),
-    ("gl", "ES"),
-    ("he", "IL"),
-    ("hi", "IN"),
-    ("ja", "JP"),
-    ("ko", "KR"),
-    ("nb", "NO"),
-    ("nn", "NO"),
-    ("sl", "SI"),
-    ("sr", "RS"),
-    ("sv", "SE"),
-    ("uk", "UA"),
-    ("vi", "VN"),
-    ("zh", "CN"),
-];
+use ldm_protocol::language::territory;
 
 /// The locale of `languages` that `wanted` names: it itself; with the codeset UTF-8; of a language alone the one of its own
 /// territory (`de` → `de_DE.UTF-8`); else any of that language. A modifier (`@latin`) is part of the language.
@@ -48,9 +21,7 @@ pub(super) fn installed(wanted: &str, languages: &[String]) -> Option<String> {
         return Some(same);
     }
     let language = name.split('_').next().unwrap_or(name);
-    let own = TERRITORIES.iter().find(|(of, _)| *of == language).map(|(_, territory)| *territory);
-    let territory = own.map_or_else(|| language.to_ascii_uppercase(), str::to_owned);
-    has(&format!("{language}_{territory}.UTF-8{modifier}")).or_else(|| {
+    has(&format!("{language}_{}.UTF-8{modifier}", territory(language))).or_else(|| {
         let same = |l: &&String| {
             l.strip_prefix(language).is_some_and(|rest| rest.starts_with('_')) && modifier_of(l) == modifier
         };

@@ -7,6 +7,7 @@ use ldm_protocol::helper::Info;
 use ldm_protocol::{Failure, FailureKind, Secret, limits, text};
 
 use super::allow::{self, Limit};
+use super::choice::Wish;
 use super::guest::Attempt;
 use super::machine::{Starting, State};
 use super::{Action, Choice, Seat, choice, client, misuse, refusal};
@@ -45,9 +46,9 @@ pub(super) enum Owed {
     /// `ldm_sessions`.
     Sessions,
     /// `start_session` before the sessions were known.
-    Start { cmd: Vec<String>, env: Vec<String> },
+    Start(Wish),
     /// `start_session` until it is known what of the user's runs elsewhere now.
-    Look { cmd: Vec<String>, env: Vec<String> },
+    Look(Wish),
 }
 
 impl Login {
@@ -98,7 +99,7 @@ impl Seat {
         match request {
             Request::CreateSession { username } => self.create(username),
             Request::PostAuthMessageResponse { response } => self.answer(response),
-            Request::StartSession { cmd, env } => self.start(cmd, env, false),
+            Request::StartSession { cmd, env, unasked } => self.start(Wish { cmd, env, unasked }, false),
             Request::LdmPrepare => {
                 if matches!(self.state, State::Greeting) {
                     self.prepare();
@@ -138,6 +139,7 @@ impl Seat {
             failure: self.failure.clone(),
             guest: self.offers_guest(),
             countdown: self.countdown(),
+            chosen: self.chosen.clone(),
             ..self.policy.facts.clone()
         };
         self.act(Action::Reply(Response::LdmSeat(Box::new(seat))));
@@ -178,7 +180,7 @@ impl Seat {
         // A greeter that does not know our messages could not tell why the last session ended.
         if let Some(failure) = self.failure.take().filter(|_| !self.ours) {
             login.asked = Some(AuthMessageType::Error);
-            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string())));
+            self.act(Action::Reply(message(AuthMessageType::Error, &failure.to_string(), None)));
         } else {
             login.owed = Some(Owed::Login);
         }
@@ -268,12 +270,12 @@ impl Seat {
     }
 
     /// `start_session`. `looked`: what of the user's runs elsewhere has been looked for just now.
-    fn start(&mut self, cmd: Vec<String>, env: Vec<String>, looked: bool) {
-        match self.chosen_session(self.ours, &cmd, &env) {
+    fn start(&mut self, wish: Wish, looked: bool) {
+        match self.chosen_session(self.ours, &wish) {
             Some(Ok(_)) if self.policy.limit == Limit::Ask && !looked => {
                 // It may be long since the user was asked, or was not.
                 if let Some(login) = self.login() {
-                    login.owed = Some(Owed::Look { cmd, env });
+                    login.owed = Some(Owed::Look(wish));
                 }
                 self.act(Action::Tell(Command::Look));
             }
@@ -296,19 +298,14 @@ impl Seat {
                 self.act(Action::Reply(error));
             }
             None => match &mut self.state {
-                State::Choosing(login) => login.owed = Some(Owed::Start { cmd, env }),
+                State::Choosing(login) => login.owed = Some(Owed::Start(wish)),
                 _ => self.misused("log in first"),
             },
         }
     }
 
     /// What is to be started, or why that cannot be; `None` while the server has not said what there is.
-    pub(super) fn chosen_session(
-        &mut self,
-        ours: bool,
-        cmd: &[String],
-        env: &[String],
-    ) -> Option<Result<Choice, Failure>> {
+    pub(super) fn chosen_session(&mut self, ours: bool, wish: &Wish) -> Option<Result<Choice, Failure>> {
         let State::Choosing(login @ Login { info: Some(info), guest, .. }) = &self.state else { return None };
         let server = self.worker.as_ref().and_then(|worker| worker.server.as_deref());
         let told = |failure: Failure| match server {
@@ -320,7 +317,7 @@ impl Seat {
             return Some(Err(told(allow::elsewhere(others))));
         }
         // A guest's default is what was preselected for them.
-        let choice = choice::choose(&self.policy, info, ours && guest.is_none(), cmd, env).map_err(told);
+        let choice = choice::choose(&self.policy, info, ours && guest.is_none(), wish).map_err(told);
         // Whoever comes next is no friend of theirs.
         let choice = choice.map(|choice| match guest {
             Some(_) => Choice { remember: false, remember_language: false, ..choice },
@@ -366,7 +363,9 @@ impl Seat {
                     login.owed = None;
                     login.ahead = false;
                     login.asked = Some(style);
-                    self.act(Action::Reply(message(style, &text)));
+                    // A password is asked for under the name of the server that gets it.
+                    let server = self.worker.as_ref().and_then(|worker| worker.server.clone()).filter(|_| self.ours);
+                    self.act(Action::Reply(message(style, &text, server)));
                 }
                 _ => self.confused("a message"),
             },
@@ -436,9 +435,9 @@ impl Seat {
         self.act(Action::PublishSessions(entries));
         match owed {
             Some(Owed::Sessions) => self.sessions(),
-            Some(Owed::Start { cmd, env }) => self.start(cmd, env, false),
+            Some(Owed::Start(wish)) => self.start(wish, false),
             Some(Owed::Login) => self.act(Action::Reply(Response::Success)),
-            Some(Owed::Automatic | Owed::Look { .. }) | None => {}
+            Some(Owed::Automatic | Owed::Look(_)) | None => {}
         }
         if self.is_automatic() {
             self.start_automatic();
@@ -447,15 +446,15 @@ impl Seat {
 
     /// What of the user's runs elsewhere now. Where that is not what they agreed to, they are asked again.
     fn looked(&mut self, others: Vec<Elsewhere>) {
-        let State::Choosing(login @ Login { owed: Some(Owed::Look { .. }), .. }) = &mut self.state else {
+        let State::Choosing(login @ Login { owed: Some(Owed::Look(_)), .. }) = &mut self.state else {
             // It answers a greeter that has given up, or nobody.
             return self.confused("sessions elsewhere");
         };
         if let Some(info) = &mut login.info {
             info.elsewhere = Elsewhere::sanitised(others);
         }
-        if let Some(Owed::Look { cmd, env }) = login.owed.take() {
-            self.start(cmd, env, true);
+        if let Some(Owed::Look(wish)) = login.owed.take() {
+            self.start(wish, true);
         }
     }
 
@@ -566,10 +565,10 @@ impl Seat {
     }
 }
 
-fn message(style: AuthMessageType, text: &str) -> Response {
+fn message(style: AuthMessageType, text: &str, server: Option<String>) -> Response {
     // The worker has sanitised it, and may have put an ellipsis behind; a worker that was taken over has not.
     let text = text::sanitise(text, limits::PROMPT + '…'.len_utf8());
-    Response::AuthMessage { auth_message_type: style, auth_message: text }
+    Response::AuthMessage { auth_message_type: style, auth_message: text, server }
 }
 
 /// Whether `name` may be sent to a server as a user's name. It is only ever data: no shell and no option parser sees it.

@@ -141,6 +141,8 @@ pub struct Seat {
     pub(super) automatic: bool,
     /// Not before this.
     pub(super) auto_again: Instant,
+    /// A guest was refused: no countdown leads to the same again.
+    pub(super) guest_refused: bool,
     auto_backoff: Backoff,
     pub(super) client: Client,
     pub(super) shown: Shown,
@@ -169,6 +171,7 @@ impl Seat {
             chosen: None,
             automatic: true,
             auto_again: now,
+            guest_refused: false,
             auto_backoff: Backoff::default(),
             client: Client::default(),
             shown: Shown::default(),
@@ -506,6 +509,7 @@ impl Seat {
         }
         // A failed one is told by a greeter, and not tried again.
         self.automatic = failure.is_none();
+        self.guest_refused &= failure.is_some();
         self.auto_again = self.auto_backoff.down(self.now);
         self.failure = failure;
         self.drop_worker();

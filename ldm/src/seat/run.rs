@@ -23,7 +23,7 @@ use ldm_protocol::greetd::BUILT_IN_LOOK;
 use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
@@ -170,8 +170,8 @@ struct Driver {
     beside_ended: Option<oneshot::Receiver<()>>,
     /// Message buses so far.
     buses: u64,
-    /// `LDM_STATE_DIR` cannot be written.
-    forgetful: bool,
+    /// What is to be remembered of that; dropping it has the last of it written.
+    keep_access: watch::Sender<Access>,
     choices: client::Choices,
 }
 
@@ -216,7 +216,7 @@ impl Driver {
             beside: None,
             beside_ended: None,
             buses: 0,
-            forgetful: false,
+            keep_access: watch::channel(access).0,
             choices: client::Choices::default(),
         };
         if driver.config.directx {
@@ -225,6 +225,7 @@ impl Driver {
                  network in the clear"
             );
         }
+        driver.start_keeping();
         let events = driver.events.clone();
         driver.spawn(Part::Socket, async move {
             let (to_us, mut from_link) = mpsc::channel(1);
@@ -480,9 +481,22 @@ impl Driver {
             notices,
             choices,
             beside,
+            keep_access,
             ..
         } = self;
-        drop((events, to_link, to_worker, to_greeter, stop_display, stop_local, sound, notices, choices, beside));
+        drop((
+            events,
+            to_link,
+            to_worker,
+            to_greeter,
+            stop_display,
+            stop_local,
+            sound,
+            notices,
+            choices,
+            beside,
+            keep_access,
+        ));
         let all = async {
             loop {
                 tokio::select! {

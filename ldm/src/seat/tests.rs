@@ -72,7 +72,11 @@ fn parse_request(text: &str) -> Request {
         "create" => Request::CreateSession { username: rest.trim_matches('"').replace("\\n", "\n") },
         "answer" => Request::PostAuthMessageResponse { response: Some(Secret::new(rest).unwrap()) },
         "null" => Request::PostAuthMessageResponse { response: None },
-        "run" => Request::StartSession { cmd: rest.split(' ').map(str::to_owned).collect(), env: vec![] },
+        "run" | "run-unasked" => Request::StartSession {
+            cmd: rest.split(' ').map(str::to_owned).collect(),
+            env: vec![],
+            unasked: word == "run-unasked",
+        },
         "cancel" => Request::CancelSession,
         "hello" => Request::LdmHello { version: greetd::VERSION },
         "hello-9" => Request::LdmHello { version: 9 },
@@ -228,8 +232,10 @@ fn show(action: &Action) -> String {
                 format!("{auth} {:?}", failure.kind)
             }
             Response::Error { description, .. } => format!("misuse {description}"),
-            Response::AuthMessage { auth_message_type, auth_message } => {
-                format!("{auth_message_type:?} {auth_message}")
+            Response::AuthMessage { auth_message_type, auth_message, server } => {
+                let other = server.as_deref().filter(|server| *server != "srv");
+                let server = other.map(|server| format!(" of {server}")).unwrap_or_default();
+                format!("{auth_message_type:?} {auth_message}{server}")
             }
             Response::LdmServers { servers } => {
                 let one = |s: &Server| format!("{}:{:?}:{:?}", s.name, s.up, s.load);
@@ -240,7 +246,8 @@ fn show(action: &Action) -> String {
             Response::LdmSeat(s) => {
                 let guest = if s.guest { " guest" } else { "" };
                 let countdown = s.countdown.map(|seconds| format!(" countdown {seconds}")).unwrap_or_default();
-                format!("seat {} {:?}{guest}{countdown}", s.server, s.failure.as_ref().map(|f| f.kind))
+                let chosen = s.chosen.as_ref().map(|name| format!(" chosen {name}")).unwrap_or_default();
+                format!("seat {} {:?}{guest}{countdown}{chosen}", s.server, s.failure.as_ref().map(|f| f.kind))
             }
             Response::LdmSessions(s) => {
                 let elsewhere: Vec<&str> = s.elsewhere.iter().flat_map(|e| [" at ", &e.client]).collect();

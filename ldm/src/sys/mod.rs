@@ -11,6 +11,7 @@ mod strays;
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 use std::{fs, io};
 
 use nix::libc;
@@ -69,6 +70,12 @@ pub fn uid() -> u32 {
 /// This machine's name, or an empty text where it has none.
 pub fn hostname() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+/// How long ago this machine was started, the time that it slept included.
+pub fn since_boot() -> Duration {
+    // Every Linux since 2.6.39 has this clock.
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
 /// The hardware address of a network interface; loopback has none.
@@ -155,4 +162,17 @@ pub fn give_to(path: &std::path::Path, account: &Account) -> io::Result<()> {
 /// Sets `path`'s permission bits.
 pub fn set_mode(path: &std::path::Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_since_the_boot_is_the_kernels() {
+        let before = since_boot();
+        let told = fs::read_to_string("/proc/uptime").unwrap();
+        let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
+        assert!(before.as_secs_f64() <= told + 0.01 && told <= since_boot().as_secs_f64() + 0.01, "{told} {before:?}");
+    }
 }

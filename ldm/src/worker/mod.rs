@@ -287,6 +287,8 @@ async fn wait_for_start<W: AsyncWrite + Send + Unpin>(
             command = link.command() => return chosen(command),
         };
         tell(link, &Event::Elsewhere(others)).await?;
+        // It used the channel that was meant for the session.
+        remote.get_ready().await;
     }
 }
 

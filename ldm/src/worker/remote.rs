@@ -114,13 +114,11 @@ impl Remote {
         if self.bare {
             return Ok(Vec::new());
         }
-        match tokio::time::timeout(LOOK_TIME, self.ask_helper(None)).await {
-            Ok(info) => Ok(Elsewhere::sanitised(info?.unwrap_or_default().elsewhere)),
-            Err(_) => {
-                tracing::warn!(server = self.server(), "the server does not list the user's sessions in time");
-                Ok(Vec::new())
-            }
-        }
+        let Ok(info) = tokio::time::timeout(LOOK_TIME, self.ask_helper(None)).await else {
+            tracing::warn!(server = self.server(), "the server does not list the user's sessions in time");
+            return Ok(Vec::new());
+        };
+        Ok(Elsewhere::sanitised(info?.unwrap_or_default().elsewhere))
     }
 
     async fn ask_helper(&self, locale: Option<&str>) -> Result<Option<Info>, Failure> {

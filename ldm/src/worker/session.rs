@@ -182,6 +182,11 @@ impl RemoteSession {
                     return Err(session.failure(FailureKind::PasswordExpired));
                 }
                 tracing::info!(?status, stderr = session.outcome.stderr_tail(), "no session was started");
+                if was_killed(&status) {
+                    // It was there, and may have left something that another session must not be started beside.
+                    let why = format!("ldm-server-helper ended with status {}.", status.code());
+                    return Err(session.failure(FailureKind::SessionFailed).session(id).detail(&why));
+                }
                 Ok(None)
             }
             Err(_) => Err(session
@@ -311,6 +316,11 @@ impl Drop for RemoteSession {
     fn drop(&mut self) {
         self.hide();
     }
+}
+
+/// Whether a signal ended it, as sshd or the shell between says. A program that is not there is 127.
+fn was_killed(status: &ExitStatus) -> bool {
+    matches!(status, ExitStatus::Signal(_)) || (129..=192).contains(&status.code())
 }
 
 /// A request with a cookie in it, for standard input. It has room from the start, so that no copy is left behind by growth.

@@ -52,6 +52,24 @@ fn what_is_typed_ahead_waits_for_a_hidden_entry() {
 }
 
 #[test]
+fn what_is_typed_ahead_is_not_kept_for_whoever_comes_next() {
+    let idle = Duration::from_secs(2);
+    let Some(mut lab) = Lab::idling(&idle.as_secs().to_string()) else { return };
+    lab.name("carol");
+    lab.type_text("s3cret");
+    lab.key("Return");
+    let left = Instant::now();
+    // The server takes its time.
+    while left.elapsed() < idle * 3 / 2 {
+        lab.handles_keys();
+    }
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.type_text("mine");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some("mine"));
+}
+
+#[test]
 fn what_is_typed_ahead_in_vain_is_not_seen_as_a_name() {
     let Some(mut lab) = Lab::greeted() else { return };
     lab.name("carol");

@@ -11,9 +11,9 @@ const WORKERS: usize = 4;
 
 #[test]
 fn every_shipped_theme_passes_the_checker() {
-    let wrong = in_parallel(&SHIPPED.map(|name| ("1024x768", name)), |screen, _, name| {
+    let wrong = in_parallel(&SHIPPED.map(|name| ("1920x1080", name)), |screen, _, name| {
         let said = screen.run(&["--check-theme", &shipped(name)]);
-        if said.good { String::new() } else { said.out + &said.log }
+        if said.good && !said.out.contains("not measured") { String::new() } else { said.out + &said.log }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -29,6 +29,26 @@ fn every_scenario_of_the_default_theme_fits_in_every_language() {
     let theme = shipped("default");
     let wrong = in_parallel(&all, |screen, size, language| {
         let args = ["--preview", &theme, "--scenario", "all", "--check", "--size", size, "--language", language];
+        let mut command = screen.command(&args);
+        command.env("LDM_LOCALEDIR", dir.path());
+        let said = finish(command);
+        assert!(said.good || !said.out.is_empty(), "{size} {language}: {}", said.log);
+        said.out
+    });
+    assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_help_page_is_seen_at_once_on_a_big_monitor_in_every_language() {
+    let dir = TempDir::new().unwrap();
+    let Some(languages) = catalogues(dir.path()) else { return };
+    let all: Vec<_> = ["1920x1080", "1280x1024"]
+        .into_iter()
+        .flat_map(|size| languages.iter().map(move |language| (size, language.as_str())))
+        .collect();
+    let theme = shipped("default");
+    let wrong = in_parallel(&all, |screen, size, language| {
+        let args = ["--preview", &theme, "--scenario", "help", "--check", "--size", size, "--language", language];
         let mut command = screen.command(&args);
         command.env("LDM_LOCALEDIR", dir.path());
         let said = finish(command);
@@ -166,7 +186,8 @@ fn the_greeter_starts_on_an_x_server_that_ends_with_its_last_client() {
 fn the_checker_names_every_mistake_with_its_place() {
     let Some(screen) = Screen::new("1024x768") else { return };
     let css = "@define-color acent #fff;\n#crad { padding: 1px; }\n#title { color: #ddd; }\n\
-               button:focus { box-shadow: none; outline: none; border-color: @bordr; }\n#card { min-width: 1100px; }\n";
+               button:focus { box-shadow: none; outline: none; border-color: @bordr; }\n#card { min-width: 1100px; }\n\
+               .compcat #card { min-height: 1px; }\n";
     let dir = folder(&[("theme.ini", b"name = x\n"), ("style.css", css.as_bytes()), ("notes.txt", b"x")]);
     let said = screen.run(&["--check-theme", path(&dir)]);
     assert!(!said.good);
@@ -182,13 +203,61 @@ fn the_checker_names_every_mistake_with_its_place() {
     let said = screen.run(&["--check-theme", path(&dir)]);
     for want in [
         "style.css:2: nothing is called #crad (perhaps #card?)",
-        "#title “Log in to school.example”: contrast 1.",
+        "style.css:6: nothing has the class .compcat (perhaps .compact?)",
+        "style.css:3: name at 1024×768: #title “Log in to school.example”: contrast 1.30, needed 3 (#dddddd on @card #f8fafb)",
         "#go is outside of the screen",
-        "#go: the focus is not seen: contrast 1.00, needed 3",
+        ": the focus is not seen: contrast 1.00, needed 3; and ",
     ] {
         assert!(said.out.contains(want), "{want}: {}", said.out);
     }
     assert!(!said.good);
+}
+
+#[test]
+fn a_colour_that_makes_many_texts_unreadable_is_told_once() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let dir = folder(&[("style.css", b"@define-color card #123;\n@define-color text #eef;\n")]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    let entry =
+        "style.css:2: name at 1024×768: #entry “…”: contrast 1.15, needed 4.5 (@text #eeeeff on @field #ffffff); and ";
+    let muted = "style.css:1: waiting at 1024×768: #status “Please wait…”: contrast 1.72, needed 4.5 (@muted #33495a on @card #112233)";
+    assert!(
+        said.out.contains(entry) && said.out.contains(muted) && said.out.contains("the focus is not seen"),
+        "{}",
+        said.out
+    );
+    assert!(!said.good && said.out.lines().count() < 16, "{}", said.out);
+    // What this display has no room for is left out, and that is told.
+    assert!(said.out.contains("note: 1920×1080 was not measured: this display has 1024×768"), "{}", said.out);
+}
+
+/// Each of these rules is right on the usual screen, from left to right, without the pointer.
+#[test]
+fn a_mistake_on_one_kind_of_screen_is_told_with_it() {
+    let Some(screen) = Screen::new("1920x1080") else { return };
+    let mistakes = [
+        (".tiny #title { color: #eee; }", ":1: name at 320×240: #title “Log in to school.example”: contrast 1."),
+        (".compact #status { color: #ddd; }", ":2: waiting at 320×240: #status “Please wait…”: contrast 1."),
+        (".large #go:focus { outline: none; }", ": name at 1920×1080: #go: the focus is not seen: contrast 1."),
+        ("#prompt:dir(rtl) { color: #ddd; }", ":4: name at 1024×768, right to left: #prompt “User name”: contrast 1."),
+        ("#back:hover label { color: #eee; }", ":5: prompt at 1024×768: #back “Back” under the pointer: contrast 1."),
+    ];
+    let dir = folder(&[("style.css", mistakes.map(|(rule, _)| rule).join("\n").as_bytes())]);
+    let said = screen.run(&["--check-theme", path(&dir)]);
+    assert!(!said.good);
+    for (rule, want) in mistakes {
+        assert!(said.out.contains(&format!("style.css{want}")), "{rule}: {}", said.out);
+    }
+    // Nothing is told of where it is right.
+    let places: Vec<&str> = mistakes.iter().map(|(_, want)| want.split(": #").next().unwrap()).collect();
+    let places: Vec<&str> = places.iter().map(|place| place.split(" at ").nth(1).unwrap()).collect();
+    for line in said.out.lines().filter(|line| line.contains("style.css")) {
+        let usual = line.contains(" at 1024×768: ");
+        assert!(
+            places.iter().any(|place| line.contains(place)) && usual == line.contains("under the pointer"),
+            "{line}"
+        );
+    }
 }
 
 #[test]

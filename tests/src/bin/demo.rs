@@ -87,7 +87,6 @@ fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon) -> Result<(
         .server(sshd, sshd.port())?
         .set("LDM_GREETER", &reader.greeter())
         .set("LDM_THEME", &reader.theme())
-        .set("LDM_SESSION", SESSION)
         .set("SOUND_DAEMON", &sound.socket().to_string_lossy())
         .set("LOCAL_APPS", "True")
         .set("LOCAL_APPS_WHITELIST", "xterm sh")
@@ -270,6 +269,8 @@ impl Story<'_> {
             reader.wait_for("the session in the chooser", STEP, |widget| widget.name.contains("Demo desktop")).map(drop)
         })?;
         steps.step("The server's desktop is there", || {
+            // To the next one with this letter, after "Default".
+            screen.key("d")?;
             screen.key("Return")?;
             screen.wait_for("tint2", STEP)?;
             greeter_is_gone(self.daemon)

@@ -208,7 +208,8 @@ fn ldm_limit_one_session_prompt_asks_first() -> Result<()> {
     let elsewhere = greeter.sessions()?.elsewhere;
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     assert!(elsewhere.len() == 1 && elsewhere[0].client == host && elsewhere[0].since > 0, "{elsewhere:?}");
-    let start = Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let start =
+        Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new(), unasked: false };
     let Response::Error { failure: Some(failure), description, .. } = greeter.request(&start)? else {
         panic!("started without a question")
     };
@@ -243,7 +244,8 @@ fn a_session_that_begins_after_the_question_is_asked_about_too() -> Result<()> {
     // Between question and answer.
     third.log_in(&scene)?;
     assert!(matches!(greeter.request(&Request::LdmEndOthers)?, Response::Success));
-    let start = Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let start =
+        Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new(), unasked: false };
     let Response::Error { failure: Some(failure), .. } = greeter.request(&start)? else { panic!("nobody was asked") };
     assert_eq!(failure.kind, FailureKind::LoggedInElsewhere);
     assert_eq!(asked_about(&mut greeter)?, 2);
@@ -282,6 +284,54 @@ fn one_that_begins_while_the_session_starts_ends_nothing_and_is_asked_about_next
     drop(greeter);
     other.daemon.stop()?;
     scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn who_comes_back_right_after_a_logout_is_asked_about_nothing() -> Result<()> {
+    let mut scene = Scene::with(
+        |sshd| sshd,
+        |daemon| Ok(daemon.set("LDM_LIMIT_ONE_SESSION", "True").set("LDM_LIMIT_ONE_SESSION_PROMPT", "True")),
+    )?;
+    for _ in 0..3 {
+        let mut greeter = scene.daemon.greeter()?;
+        assert_eq!(greeter.seat()?.failure, None);
+        greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+        assert_eq!(asked_about(&mut greeter)?, 0, "about the session before");
+        scene.desk().prepare()?;
+        greeter.start(Some("desk"))?;
+        scene.desk().wait_until_up()?;
+        scene.work_and_log_out()?;
+    }
+    scene.finish()
+}
+
+#[test]
+fn the_second_look_needs_no_second_channel() -> Result<()> {
+    let mut scene = Scene::with(
+        |sshd| sshd.line("MaxSessions 1"),
+        |daemon| Ok(daemon.set("LDM_LIMIT_ONE_SESSION", "True").set("LDM_LIMIT_ONE_SESSION_PROMPT", "True")),
+    )?;
+    scene.log_in()?;
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn a_server_without_helper_knows_of_no_other_sessions_and_the_log_says_so() -> Result<()> {
+    let mut scene = Scene::with(
+        |sshd| sshd.helper(false),
+        |daemon| Ok(daemon.set("LDM_LIMIT_ONE_SESSION", "True").set("LDM_LIMIT_ONE_SESSION_PROMPT", "True")),
+    )?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    assert_eq!(asked_about(&mut greeter)?, 0);
+    greeter.start(Some("icewm-session"))?;
+    scene.x.screen().wait_for("TaskBar", wait::STEP)?;
+    let log = scene.daemon.log_text();
+    assert!(log.contains("nobody's other sessions there are known or ended (LDM_LIMIT_ONE_SESSION)"), "{log}");
+    scene.daemon.stop()?;
+    scene.user.wait_for_no_process(wait::STEP)?;
     scene.finish()
 }
 

@@ -124,7 +124,8 @@ fn what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default() 
     let mut scene = with_locales(&["de_DE.utf8"], |seat| seat.set("LDM_FORCE_LANGUAGE", "C.UTF-8"))?;
     scene.user.write(".dmrc", "[Desktop]\nLanguage=de_DE.UTF-8\n", 0o644)?;
     let mut greeter = scene.daemon.greeter()?;
-    assert!(greeter.seat()?.language_forced);
+    let seat = greeter.seat()?;
+    assert!(seat.language_forced && !seat.session_forced);
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     let offered = greeter.sessions()?;
     assert!(offered.languages.is_empty() && offered.language.is_none(), "{offered:?}");
@@ -140,7 +141,10 @@ fn what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default() 
         .set("LDM_FORCE_SESSION", "desk")
         .set("LDM_LANGUAGE", "C.UTF-8")
         .start()?;
-    let greeter = logged_in(&mut scene)?;
+    let mut greeter = scene.daemon.greeter()?;
+    let seat = greeter.seat()?;
+    assert!(seat.session_forced && !seat.language_forced);
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     start_desk(&scene, greeter, &[])?;
     assert_eq!(scene.desk().env()?.get("LANG").map(String::as_str), Some("de_DE.UTF-8"));
     scene.log_out()?;

@@ -117,15 +117,21 @@ fn hide_the_others<'a>(lab: &Lab, sshd: sshd::Builder<'a>) -> sshd::Builder<'a> 
 #[test]
 fn the_only_session_and_a_forced_one_start_without_being_asked_for() -> Result<()> {
     let seats = [
-        seat(None, hide_the_others, |daemon| daemon)?,
-        seat(None, plain, |daemon| daemon.set("LDM_FORCE_SESSION", "desk"))?,
+        (seat(None, hide_the_others, |daemon| daemon)?, true),
+        (seat(None, plain, |daemon| daemon.set("LDM_FORCE_SESSION", "desk"))?, false),
     ];
-    for (scene, reader) in seats {
+    for ((scene, reader), asked) in seats {
         scene.desk().prepare()?;
         let screen = name(&scene, &reader)?;
+        // What has been decided is not offered to be chosen.
+        let menu = reader.widgets().iter().any(|widget| widget.role == "push button" && widget.name == "Session");
+        assert_eq!(menu, asked);
         screen.type_text(&format!("{}\n", scene.user.password))?;
         scene.desk().wait_until_up()?;
         screen.wait_for(&scene.desk().title(), wait::STEP)?;
+        // Nobody has picked it.
+        let remembered = fs::read_to_string(scene.user.home.join(".dmrc")).unwrap_or_default();
+        ensure!(!remembered.contains("Session="), "{remembered}");
         scene.work_and_log_out()?;
         reader.wait_for_question("User name", wait::STEP)?;
         scene.finish()?;

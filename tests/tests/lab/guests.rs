@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ldm_protocol::FailureKind;
 use ldm_tests::account::{Kind, random_password};
-use ldm_tests::{Daemon, Desk, Greeter, Lab, Scene, Sshd, User, XServer, daemon, sshd, wait};
+use ldm_tests::{Daemon, Desk, Greeter, Lab, Relay, Scene, Sshd, User, XServer, daemon, sshd, wait};
 
 /// A seat whose guest is the scene's user, by password.
 fn with_guest(more: &[(&str, &str)]) -> Result<Scene> {
@@ -253,6 +253,56 @@ fn ldm_autologin_to_a_session_that_ends_at_once_is_told_and_not_tried_again() ->
     assert_eq!(greeter.seat()?.failure.map(|failure| failure.kind), Some(FailureKind::SessionTooShort));
     nothing_is_tried_again(&scene, &mut greeter)?;
     drop(greeter);
+    scene.finish()
+}
+
+/// A seat that logs in by itself, over a relay.
+fn automatic_over_a_relay(set: impl FnOnce(&Relay)) -> Result<(Scene, Relay)> {
+    let lab = Lab::new()?;
+    Desk::offer(&lab, "desk", "")?;
+    let sshd = Sshd::new(&lab)?;
+    let relay = Relay::new(sshd.port())?;
+    set(&relay);
+    let user = User::new(&lab)?;
+    let x = XServer::new(&lab)?;
+    let daemon = Daemon::builder(&lab).on(x.screen()).server(&sshd, relay.port())?;
+    let daemon = guest(daemon, &user, &[("LDM_AUTOLOGIN", "True")])?.start()?;
+    Ok((Scene { daemon, x, user, sshd, lab }, relay))
+}
+
+#[test]
+fn ldm_autologin_whose_worker_is_killed_is_told_and_not_tried_again() -> Result<()> {
+    for silent in [true, false] {
+        let (mut scene, relay) = automatic_over_a_relay(|relay| {
+            if silent {
+                relay.fall_silent();
+            }
+        })?;
+        if silent {
+            wait::until("a connection", wait::STEP, || (relay.connections() > 0).then_some(()))?;
+        } else {
+            is_in(&scene)?;
+        }
+        let worker = nix::unistd::Pid::from_raw(scene.daemon.wait_for_worker()?);
+        nix::sys::signal::kill(worker, nix::sys::signal::Signal::SIGKILL)?;
+        let mut greeter = scene.daemon.greeter()?;
+        assert_eq!(greeter.seat()?.failure.map(|failure| failure.kind), Some(FailureKind::Internal));
+        nothing_is_tried_again(&scene, &mut greeter)?;
+        assert_eq!(relay.connections(), 1);
+        drop(greeter);
+        scene.finish()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ldm_autologin_has_patience_with_a_slow_server() -> Result<()> {
+    let (scene, relay) = automatic_over_a_relay(|relay| relay.set_latency(Duration::from_millis(250)))?;
+    wait::for_line(scene.daemon.log(), "the session runs", wait::STEP)?;
+    // Its windows need hundreds of round trips.
+    relay.set_latency(Duration::ZERO);
+    is_in(&scene)?;
+    assert!(!scene.daemon.has_new_greeter());
     scene.finish()
 }
 

@@ -123,7 +123,8 @@ fn frames_that_are_wrong_end_the_greeters_connection_and_a_new_greeter_comes() -
 fn requests_out_of_order_are_errors_and_do_no_harm() -> Result<()> {
     let mut scene = Scene::new()?;
     let mut greeter = scene.daemon.greeter()?;
-    let start = || Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new() };
+    let start =
+        || Request::StartSession { cmd: vec!["ldm-session".into(), "desk".into()], env: Vec::new(), unasked: false };
     let answer = || Request::PostAuthMessageResponse { response: None };
     for request in [start(), answer(), Request::LdmSessions] {
         let what = format!("{request:?}");

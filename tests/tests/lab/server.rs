@@ -357,6 +357,11 @@ fn the_first_server_that_answers_is_used() -> Result<()> {
     let live = format!("127.0.0.1:{}", scene.sshd.port());
     let known = scene.sshd.known_hosts(&scene.lab, scene.sshd.port())?;
     scene.daemon = seat(&scene.lab, &scene.x, &format!("{dead} {live}"), &fs::read_to_string(known)?)?;
+    let mut greeter = scene.daemon.greeter()?;
+    assert_eq!(greeter.seat()?.server, dead);
+    // Nobody is asked for a password in the name of another server than the one that gets it.
+    assert_eq!(greeter.login_to_question_of(&scene.user.name)?.1.as_deref(), Some(&*live));
+    drop(greeter);
     scene.log_in()?;
     scene.log_out()?;
     scene.finish()

@@ -49,7 +49,7 @@ fn a_session_that_was_never_offered_is_not_started() -> Result<()> {
     for id in ["never", "../desk", "-x", "$(touch x)"] {
         greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
         let cmd = vec!["ldm-session".to_owned(), id.to_owned()];
-        match greeter.request(&Request::StartSession { cmd, env: Vec::new() })? {
+        match greeter.request(&Request::StartSession { cmd, env: Vec::new(), unasked: false })? {
             Response::Error { description, .. } => assert!(!description.is_empty()),
             Response::Success => {
                 greeter.leave()?;
@@ -85,6 +85,25 @@ fn a_session_whose_program_is_missing_says_so() -> Result<()> {
     assert!(failure.detail.clone().unwrap_or_default().contains(&*program.to_string_lossy()), "{failure:?}");
     scene.log_in_at(greeter)?;
     scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn a_helper_that_is_killed_before_the_session_runs_is_not_a_missing_one() -> Result<()> {
+    let mut scene = Scene::new()?;
+    std::fs::create_dir(scene.lab.file("killed"))?;
+    let helper = scene.lab.bin()?.join("ldm-server-helper");
+    let script = format!("[ \"$1\" != session ] || kill -KILL $$\nexec {} \"$@\"", helper.display());
+    scene.lab.script("killed/ldm-server-helper", &script)?;
+    scene.user.write(".bashrc", &format!("PATH={}:$PATH\n", scene.lab.file("killed").display()), 0o644)?;
+    let mut greeter = scene.daemon.greeter()?;
+    greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
+    greeter.start(Some("desk"))?;
+    let mut greeter = scene.daemon.greeter()?;
+    let failure = greeter.seat()?.failure;
+    assert_eq!(failure.map(|failure| failure.kind), Some(ldm_protocol::FailureKind::SessionFailed));
+    assert!(!scene.user.home.join("up").exists(), "a session was started all the same");
+    drop(greeter);
     scene.finish()
 }
 

@@ -16,7 +16,7 @@ const PROVED: &[(&str, &str)] = &[
     ("LDM_SERVER", "server::the_first_server_that_answers_is_used"),
     ("SSH_OVERRIDE_PORT", "variables::ssh_override_port_is_the_port_of_servers_that_name_none"),
     ("LDM_SESSION", "login::the_last_choice_is_remembered_for_the_user"),
-    ("LDM_FORCE_SESSION", "login::a_forced_session_is_not_asked_for"),
+    ("LDM_FORCE_SESSION", "choices::what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default"),
     ("LDM_XSESSION", "variables::ldm_xsession_starts_the_session"),
     ("LDM_LANGUAGE", "choices::a_language_is_chosen_by_its_name_used_and_remembered"),
     ("LDM_FORCE_LANGUAGE", "choices::what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default"),

@@ -32,8 +32,8 @@ pub(crate) struct Aids {
 }
 
 impl Aids {
-    /// Fills the bar's menus for `root`. `send` is told what the user does there; `accessible`: assistive programs are served
-    /// also without a screen reader of ours.
+    /// Both menus for `root`, without texts still. `send` is told what the user does there; `accessible`: assistive programs are
+    /// served also without a screen reader of ours.
     pub(crate) fn new(
         root: &gtk4::Window,
         bar: &Rc<Bar>,
@@ -58,7 +58,6 @@ impl Aids {
             send: Rc::clone(send),
         });
         this.bar.access.set_useful(true);
-        this.set_texts();
         if let Some(keyboard) = screens.keyboard() {
             keyboard.on_change(clone!(
                 #[weak]

@@ -86,7 +86,8 @@ fn state(server: &Server) -> String {
 fn sessions(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
     // A plain greetd starts what it is told to; and what is being chosen needs no menu.
     let early = matches!(model.state(), State::Name | State::Failed(_) | State::Prompt { .. } | State::Waiting);
-    bar.session.set_useful(model.seat().is_some() && early);
+    let offered = model.seat().is_some_and(|seat| !seat.session_forced);
+    bar.session.set_useful(offered && early);
     bar.session.set_label(&gettext("Session"), "");
     let asks = model.asks_for_session();
     let item = |name: String, detail: String, checked: bool| Item { name, detail, checked: Some(checked) };

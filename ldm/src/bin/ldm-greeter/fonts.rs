@@ -21,7 +21,10 @@ pub(crate) fn keep_drawn(widget: &impl IsA<gtk4::Widget>, named: &mut Vec<(Strin
     let left = named.extract_if(.., |(name, code)| *code != spoken && !draw(widget, name));
     let left: Vec<String> = left.map(|(_, code)| code).collect();
     if !left.is_empty() && !TOLD.replace(true) {
-        crate::say(&format!("not offered, because no font here draws their names: {} ({HELPS})", left.join(", ")));
+        crate::say(&format!(
+            "not offered, because no font here draws their names: {} (packages of fonts for their scripts help, such as Noto's)",
+            left.join(", ")
+        ));
     }
 }
 
@@ -30,9 +33,8 @@ pub(crate) fn check_spoken(widget: &impl IsA<gtk4::Widget>) {
     let spoken = i18n::current();
     let name = languages::name::<&str>(&spoken, &[]);
     if spoken != i18n::ENGLISH && !draw(widget, &name) {
-        crate::say(&format!("no font here draws the language in use, “{spoken}” ({HELPS})"));
+        crate::say(&format!(
+            "no font here draws the language in use, “{spoken}” (a package of fonts for its script helps, such as Noto's)"
+        ));
     }
 }
-
-/// Names no package that only one distribution has.
-const HELPS: &str = "packages of fonts for their scripts help, such as Noto's";

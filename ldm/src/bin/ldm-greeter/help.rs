@@ -64,6 +64,18 @@ impl Help {
         });
         let test = Rc::clone(send);
         this.sound_test.connect_clicked(move |_| test(Event::SoundTest));
+        this.area.vadjustment().connect_changed(clone!(
+            #[weak]
+            this,
+            move |_| {
+                // Not now: it is being given its place.
+                glib::idle_add_local_once(clone!(
+                    #[weak]
+                    this,
+                    move || this.fit()
+                ));
+            }
+        ));
         let close = Rc::clone(send);
         this.close.connect_clicked(move |_| close(Event::Back));
         Ok(this)
@@ -102,6 +114,17 @@ impl Help {
     /// Turns this many pages.
     pub(crate) fn scroll(&self, pages: f64) {
         said::turn(&self.area, pages);
+    }
+
+    /// What is scrolled asks for the height that it has without a broken line. So it is made to ask for what it needs at the
+    /// width it got; where that is more than there is, it scrolls.
+    fn fit(&self) {
+        let width = self.area.width();
+        if width > 0 {
+            self.columns.set_height_request(-1);
+            let (_, height, _, _) = self.columns.measure(gtk4::Orientation::Vertical, width);
+            self.columns.set_height_request(height);
+        }
     }
 
     /// Fills it with what is known now.
@@ -161,7 +184,7 @@ fn rows(model: &Model) -> Vec<(String, String)> {
         (gettext("This computer"), seat.map(|seat| seat.hostname.clone()).unwrap_or_default()),
         (gettext("Addresses"), facts.addresses.join("\n")),
         (gettext("Hardware address"), facts.mac.clone().unwrap_or_default()),
-        (gettext("Server"), seat.map(|seat| seat.server.clone()).unwrap_or_default()),
+        (gettext("Server"), model.last_server().unwrap_or_default().to_owned()),
         (gettext("Version of LDM"), versions(facts)),
     ];
     if let Some(transport) = &facts.transport {
@@ -209,7 +232,7 @@ fn report(model: &Model, now: Option<glib::DateTime>) -> String {
         ("host", seat.map(|seat| seat.hostname.clone()).unwrap_or_default()),
         ("address", facts.addresses.first().cloned().unwrap_or_default()),
         ("mac", facts.mac.clone().unwrap_or_default()),
-        ("server", seat.map(|seat| seat.server.clone()).unwrap_or_default()),
+        ("server", model.last_server().unwrap_or_default().to_owned()),
         ("error", kind),
         ("error-time", failed.unwrap_or_default()),
         ("time", now),
@@ -248,14 +271,15 @@ fn row(name: &str, value: &str) -> Option<gtk4::ListBoxRow> {
 
 #[cfg(test)]
 mod tests {
-    use ldm_protocol::greetd::{Response, Seat};
+    use ldm_protocol::greetd::{AuthMessageType, Response, Seat};
     use ldm_protocol::{Failure, FailureKind, Secret};
 
     use super::*;
+    use crate::model::Kept;
 
     #[test]
     fn the_report_has_what_a_help_desk_asks_for_and_nothing_that_was_typed() {
-        let mut model = Model::new(String::new(), None);
+        let mut model = Model::new(Kept::default(), None);
         let failure = Failure::new(FailureKind::ServerSilent).server("srv");
         model.update(Event::Opened);
         model.update(Event::Answered(Response::LdmSeat(Box::new(Seat {
@@ -285,5 +309,13 @@ mod tests {
         assert!(text.contains("9.8") && !text.contains("alice"), "{text}");
         assert!(rows(&model).iter().all(|(name, value)| !name.is_empty() && !value.contains("alice")));
         assert!(QrCode::encode_text(&text, QrCodeEcc::Medium).is_ok());
+        // The one that answers, and not the one that was to.
+        model.update(Event::Answered(Response::AuthMessage {
+            auth_message_type: AuthMessageType::Secret,
+            auth_message: "Password: ".into(),
+            server: Some("other".into()),
+        }));
+        assert!(report(&model, None).contains("server: other\n"));
+        assert!(rows(&model).iter().any(|(_, value)| value == "other"));
     }
 }

@@ -32,6 +32,8 @@ struct Language {
 }
 
 thread_local! {
+    /// The language that the greeter began with.
+    static FIRST: RefCell<String> = const { RefCell::new(String::new()) };
     /// Widgets belong to one thread, and so do their texts.
     static LANGUAGE: RefCell<Option<Language>> = const { RefCell::new(None) };
 }
@@ -46,12 +48,23 @@ pub(crate) fn gettext(text: &str) -> String {
 
 /// Speaks the language that the environment asks for (`LANGUAGE`, `LC_ALL`, `LC_MESSAGES`, `LANG`), if there is a catalogue.
 pub(crate) fn init() {
-    for wanted in wanted(|key| env::var(key).ok()) {
-        if switch(&wanted) {
-            return;
-        }
+    if !wanted(|key| env::var(key).ok()).iter().any(|wanted| begin(wanted)) {
+        begin(ENGLISH);
     }
-    switch(ENGLISH);
+}
+
+/// Begins with this language. `false`: there is no such catalogue.
+pub(crate) fn begin(locale: &str) -> bool {
+    let spoken = switch(locale);
+    if spoken {
+        FIRST.set(current());
+    }
+    spoken
+}
+
+/// Speaks the language again that the greeter began with.
+pub(crate) fn switch_back() -> bool {
+    FIRST.with_borrow(|first| switch(first))
 }
 
 /// What gettext(3) would look for, best first.

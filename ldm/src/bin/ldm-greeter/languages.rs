@@ -1,5 +1,7 @@
 //! Languages by the names they give themselves, and which of a server's locales is meant by a choice.
 
+use ldm_protocol::language::territory;
+
 /// `code<TAB>name`, of languages and of those of their varieties that are told apart by more than a country.
 const NAMES: &str = include_str!("languages.tsv");
 
@@ -72,7 +74,7 @@ pub(crate) fn locale<'a>(choice: &str, locales: &'a [String]) -> Option<&'a str>
         return Some(same);
     }
     let wanted = parts(choice);
-    let usual = wanted.territory.map_or_else(|| home(wanted.language), str::to_owned);
+    let usual = wanted.territory.map_or_else(|| territory(wanted.language), str::to_owned);
     let rank = |locale: &&String| {
         let found = parts(locale);
         (
@@ -93,23 +95,6 @@ pub(crate) fn locale<'a>(choice: &str, locales: &'a [String]) -> Option<&'a str>
         plain.filter(|_| wanted.language == "en")
     };
     locales.iter().filter(fits).max_by_key(rank).or_else(english).map(String::as_str)
-}
-
-/// The country that a language is meant for if none is named.
-fn home(language: &str) -> String {
-    match language {
-        "en" => "US".to_owned(),
-        "el" => "GR".to_owned(),
-        "he" => "IL".to_owned(),
-        "ja" => "JP".to_owned(),
-        "ar" => "EG".to_owned(),
-        "sv" => "SE".to_owned(),
-        "da" => "DK".to_owned(),
-        "cs" => "CZ".to_owned(),
-        "uk" => "UA".to_owned(),
-        "ko" => "KR".to_owned(),
-        other => other.to_ascii_uppercase(),
-    }
 }
 
 #[cfg(test)]
@@ -148,6 +133,9 @@ mod tests {
             ("en", &["C.UTF-8", "de_DE.UTF-8"], Some("C.UTF-8")),
             ("en", &["en_GB.UTF-8", "en_US.UTF-8"], Some("en_US.UTF-8")),
             ("ca", &["ca_ES@valencia", "ca_ES.UTF-8"], Some("ca_ES.UTF-8")),
+            // As the daemon means them.
+            ("nb", &["nb_NO.UTF-8", "nb_SJ.UTF-8"], Some("nb_NO.UTF-8")),
+            ("ca", &["ca_ES.UTF-8", "ca_FR.UTF-8"], Some("ca_ES.UTF-8")),
             ("fi", &[], None),
         ] {
             assert_eq!(locale(choice, &locales(available)), want, "{choice}");

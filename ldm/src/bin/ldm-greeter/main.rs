@@ -130,10 +130,11 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
     let theme = args.theme.or_else(setup::theme);
     let look = Rc::new(theme::apply(theme.as_deref(), &display));
-    let username = setup::username();
+    let kept = setup::kept();
+    let username = kept.username.clone();
     let screens = Screens::new(connected);
     let greeter = Rc::new(Greeter {
-        model: RefCell::new(Model::new(username.clone(), args.cmd)),
+        model: RefCell::new(Model::new(kept, args.cmd)),
         window: OnceCell::new(),
         link: Rc::clone(&link),
         screens: Rc::clone(&screens),
@@ -187,11 +188,11 @@ impl Greeter {
 
     fn restart(&self) {
         let typed = self.window.get().and_then(|window| window.name_typed());
-        let name = typed.unwrap_or_else(|| self.model.borrow().username().to_owned());
+        let kept = self.model.borrow().kept(typed);
         let error = match self.link.borrow().descriptor() {
             Ok(descriptor) => {
                 let reader = self.window.get().is_some_and(|window| window.aids.wants_reader());
-                setup::restart(descriptor, &name, self.accessible || reader)
+                setup::restart(descriptor, &kept, self.accessible || reader)
             }
             Err(error) => error,
         };

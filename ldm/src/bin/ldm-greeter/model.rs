@@ -16,7 +16,7 @@ use ldm_protocol::client::{Facts, Server};
 use ldm_protocol::greetd::{Request, Response, Seat, Sessions, VERSION};
 use ldm_protocol::{Failure, limits};
 
-pub(crate) use types::{Action, Choice, Event, Message, Notice, Question, State};
+pub(crate) use types::{Action, Choice, Event, Kept, Message, Notice, Question, State};
 use types::{Ahead, Client, Countdown, Open, Progress};
 
 /// The dialog.
@@ -55,6 +55,8 @@ pub(crate) struct Model {
     countdown: Countdown,
     servers: Vec<Server>,
     server: Option<String>,
+    /// The server that spoke last, and in which attempt.
+    connected: Option<(u32, String)>,
     help: bool,
     facts: Option<Facts>,
     last_failure: Option<Failure>,
@@ -65,8 +67,9 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A dialog at its first question. `username` is put into the entry; `command` is what a plain greetd is told to start.
-    pub(crate) fn new(username: String, command: Option<String>) -> Self {
+    /// A dialog at its first question. `command` is what a plain greetd is told to start.
+    pub(crate) fn new(kept: Kept, command: Option<String>) -> Self {
+        let Kept { username, language, ask_for_session } = kept;
         Self {
             state: State::Name,
             typed: !username.is_empty(),
@@ -86,11 +89,12 @@ impl Model {
             held: None,
             locales: Vec::new(),
             locale: None,
-            language: None,
-            ask_for_session: false,
+            language,
+            ask_for_session,
             countdown: Countdown::Off,
             servers: Vec::new(),
             server: None,
+            connected: None,
             help: false,
             facts: None,
             last_failure: None,
@@ -270,6 +274,7 @@ impl Model {
             self.username.clone_from(username);
             self.refills += 1;
         }
+        self.server = seat.chosen.clone().filter(|name| seat.servers.contains(name));
         self.seat = Some(seat);
         self.begin_countdown(actions);
         self.prepare(actions);

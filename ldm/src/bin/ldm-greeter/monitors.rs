@@ -271,6 +271,12 @@ pub(crate) fn pretend((width, height): (i32, i32)) {
     PRETENDED.set(Some(Rectangle::new(0, 0, width, height)));
 }
 
+/// Width and height of all monitors together.
+pub(crate) fn room(display: &gdk::Display) -> (i32, i32) {
+    let monitors = display.monitors();
+    extent(&monitors.iter::<gdk::Monitor>().flatten().map(|monitor| monitor.geometry()).collect::<Vec<_>>())
+}
+
 fn screens(monitors: &gio::ListModel) -> Vec<Screen> {
     if let Some(area) = PRETENDED.get() {
         return vec![Screen { name: None, area }];

@@ -32,7 +32,7 @@ impl Page {
 
 /// What the page is headed with.
 pub(crate) fn title(model: &Model) -> String {
-    let server = model.seat().map(|seat| seat.server.as_str()).filter(|server| !server.is_empty());
+    let server = model.asking_server().filter(|server| !server.is_empty());
     // A forgotten terminal must show whose password it waits for.
     let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
     match (model.question(), model.state()) {
@@ -70,5 +70,36 @@ pub(crate) fn hint(page: Page, state: &State) -> String {
             format!("{keys}   {}   {menus}", gettext("F8: show what is typed"))
         }
         _ => format!("{keys}   {menus}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ldm_protocol::Secret;
+    use ldm_protocol::greetd::{AuthMessageType, Response, Seat};
+
+    use super::*;
+    use crate::model::{Event, Kept};
+
+    #[test]
+    fn a_password_is_asked_for_in_the_name_of_the_server_that_gets_it() {
+        let servers = ["first", "second"].map(str::to_owned).to_vec();
+        let mut model = Model::new(Kept::default(), None);
+        let mut titles = Vec::new();
+        for event in [
+            Event::Opened,
+            Event::Answered(Response::LdmSeat(Box::new(Seat { server: "first".into(), servers, ..Seat::default() }))),
+            Event::Answered(Response::LdmFacts(Box::default())),
+            Event::Submitted(Secret::new("alice").unwrap()),
+            Event::Answered(Response::AuthMessage {
+                auth_message_type: AuthMessageType::Secret,
+                auth_message: "Password: ".into(),
+                server: Some("second".into()),
+            }),
+        ] {
+            model.update(event);
+            titles.push(title(&model));
+        }
+        assert_eq!(titles[2..], ["Log in to first", "Log in", "Log in as alice to second"]);
     }
 }

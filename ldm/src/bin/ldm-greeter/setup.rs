@@ -12,8 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ldm_protocol::greetd::BUILT_IN_LOOK;
+use ldm_protocol::helper::is_locale;
 
 use crate::density;
+use crate::model::Kept;
 use crate::xserver::Connected;
 
 /// `1`: what is needed by assistive programs is loaded.
@@ -30,6 +32,12 @@ const NAME: &str = "LDM_GREETER_NAME";
 
 /// Name or folder of the theme.
 const THEME: &str = "LDM_THEME";
+
+/// The language that was chosen.
+const LANGUAGE: &str = "LDM_GREETER_LANGUAGE";
+
+/// `1`: the session was to be asked for.
+const ASK: &str = "LDM_GREETER_ASK";
 
 /// Set if standard input is the connection to the daemon.
 const INHERITED: &str = "LDM_GREETER_LINK";
@@ -63,9 +71,23 @@ pub(crate) fn theme() -> Option<String> {
     env::var(THEME).ok()
 }
 
-/// The user name to start with.
-pub(crate) fn username() -> String {
-    env::var(NAME).unwrap_or_default()
+/// What to go on with after a restart.
+pub(crate) fn kept() -> Kept {
+    kept_in(|key| env::var(key).ok())
+}
+
+fn kept_in(get: impl Fn(&str) -> Option<String>) -> Kept {
+    Kept {
+        username: get(NAME).unwrap_or_default(),
+        language: get(LANGUAGE).filter(|language| is_locale(language)),
+        ask_for_session: get(ASK).as_deref() == Some("1"),
+    }
+}
+
+/// The environment in which [`kept`] finds the same.
+fn keep(kept: &Kept) -> [(&'static str, &str); 3] {
+    let language = kept.language.as_deref().unwrap_or_default();
+    [(NAME, &kept.username), (LANGUAGE, language), (ASK, if kept.ask_for_session { "1" } else { "0" })]
 }
 
 /// How long nobody may touch anything before what was typed is dropped.
@@ -117,7 +139,7 @@ fn changes<'a>(accessible: bool, get: impl Fn(&str) -> Option<OsString>) -> Vec<
 
 /// Starts this program again, on the same connection, with or without what serves assistive programs. Returns only if that
 /// fails.
-pub(crate) fn restart(link: OwnedFd, username: &str, accessible: bool) -> io::Error {
+pub(crate) fn restart(link: OwnedFd, kept: &Kept, accessible: bool) -> io::Error {
     let mut command = match again() {
         Ok(command) => command,
         Err(error) => return error,
@@ -127,7 +149,7 @@ pub(crate) fn restart(link: OwnedFd, username: &str, accessible: bool) -> io::Er
     } else {
         command.env(ACCESSIBLE, "0").env(A11Y, "none");
     }
-    command.env(INHERITED, "1").env(NAME, username).stdin(Stdio::from(link)).exec()
+    command.env(INHERITED, "1").envs(keep(kept)).stdin(Stdio::from(link)).exec()
 }
 
 /// Starts this program again with the built-in look, and on a new connection: an answer may be on its way on the old one. Returns
@@ -153,6 +175,20 @@ mod tests {
     fn with(set: &[(&str, &str)], accessible: bool) -> Vec<(&'static str, Option<&'static str>)> {
         let get = |key: &str| set.iter().rev().find(|(k, _)| *k == key).map(|(_, value)| OsString::from(value));
         changes(accessible, get)
+    }
+
+    #[test]
+    fn a_restart_goes_on_with_what_was_chosen() {
+        for kept in [
+            Kept { username: "J\u{fc}rgen ".into(), language: Some("pt_BR".into()), ask_for_session: true },
+            Kept { language: Some("sr_RS.UTF-8@latin".into()), ..Kept::default() },
+            Kept::default(),
+        ] {
+            let all = keep(&kept).map(|(key, value)| (key, value.to_owned()));
+            assert_eq!(kept_in(|key| all.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone())), kept);
+        }
+        assert_eq!(kept_in(|_| None), Kept::default());
+        assert_eq!(kept_in(|key| (key == LANGUAGE).then(|| "../de".into())), Kept::default());
     }
 
     #[test]

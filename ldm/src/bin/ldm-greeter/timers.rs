@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
+use ldm::sys;
 
 use crate::bar::Bar;
 use crate::model::{Event, Model};
@@ -25,9 +26,11 @@ pub(crate) fn stop() {
 
 /// The timers. Each is set only while it is wanted, so that an idle greeter sleeps.
 pub(crate) struct Timers {
+    bar: Rc<Bar>,
     send: Rc<dyn Fn(Event)>,
     idle: Duration,
-    touched: Cell<Instant>,
+    /// When that was, by a clock that goes on while the computer sleeps.
+    touched: Cell<Duration>,
     counting: Cell<bool>,
     looking: Cell<bool>,
     waiting: Cell<bool>,
@@ -35,24 +38,25 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// Nothing is set yet. What they bring about goes to `send`.
-    pub(crate) fn new(send: &Rc<dyn Fn(Event)>) -> Rc<Self> {
+    pub(crate) fn new(bar: &Rc<Bar>, send: &Rc<dyn Fn(Event)>) -> Rc<Self> {
         Rc::new(Self {
+            bar: Rc::clone(bar),
             send: Rc::clone(send),
             idle: setup::idle(),
-            touched: Cell::new(Instant::now()),
+            touched: Cell::new(sys::since_boot()),
             counting: Cell::new(false),
             looking: Cell::new(false),
             waiting: Cell::new(false),
         })
     }
 
-    /// Notices the mouse on a window or on what a menu opens. Keys are told of by [`Timers::touched`].
+    /// Notices the mouse on a window or on what a menu opens. Keys are told of by [`Timers::used`].
     pub(crate) fn watch(self: &Rc<Self>, root: &impl IsA<gtk4::Widget>) {
         let motion = gtk4::EventControllerMotion::new();
         motion.connect_motion(clone!(
             #[weak(rename_to = this)]
             self,
-            move |_, _, _| this.touched()
+            move |_, _, _| this.used()
         ));
         root.add_controller(motion);
         let click = gtk4::GestureClick::builder().button(0).propagation_phase(gtk4::PropagationPhase::Capture).build();
@@ -60,7 +64,7 @@ impl Timers {
             #[weak(rename_to = this)]
             self,
             move |_, _, _, _| {
-                this.touched();
+                this.used();
                 (this.send)(Event::Touched);
             }
         ));
@@ -68,17 +72,44 @@ impl Timers {
         self.wait();
     }
 
-    /// Somebody is there.
+    /// Somebody uses the greeter. Where nobody did for long, what was left behind goes first: a timer stands still while the
+    /// computer sleeps.
+    pub(crate) fn used(self: &Rc<Self>) {
+        if self.waiting.get() && self.is_idle() {
+            self.leave();
+        }
+        self.touched();
+    }
+
+    /// Somebody is there, or there is something to be read.
     pub(crate) fn touched(self: &Rc<Self>) {
-        self.touched.set(Instant::now());
+        self.touched.set(sys::since_boot());
         self.wait();
+    }
+
+    fn untouched(&self) -> Duration {
+        sys::since_boot().saturating_sub(self.touched.get())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.untouched() >= self.idle
+    }
+
+    /// Nobody is there: what they opened is closed, and the rest is the dialog's.
+    fn leave(&self) {
+        // Told once.
+        self.touched.set(sys::since_boot());
+        if let Some(menu) = self.bar.opened() {
+            menu.close();
+        }
+        (self.send)(Event::Idle);
     }
 
     fn wait(self: &Rc<Self>) {
         if STOPPED.get() || self.waiting.replace(true) {
             return;
         }
-        let left = self.idle.saturating_sub(self.touched.get().elapsed());
+        let left = self.idle.saturating_sub(self.untouched());
         glib::timeout_add_local_once(
             left.max(Duration::from_millis(1)),
             clone!(
@@ -86,8 +117,8 @@ impl Timers {
                 self,
                 move || {
                     this.waiting.set(false);
-                    if this.touched.get().elapsed() >= this.idle {
-                        (this.send)(Event::Idle);
+                    if this.is_idle() {
+                        this.leave();
                     } else {
                         this.wait();
                     }
@@ -97,7 +128,7 @@ impl Timers {
     }
 
     /// Sets what this model wants.
-    pub(crate) fn show(self: &Rc<Self>, model: &Model, bar: &Rc<Bar>) {
+    pub(crate) fn show(self: &Rc<Self>, model: &Model) {
         if STOPPED.get() {
             return;
         }
@@ -114,17 +145,15 @@ impl Timers {
                 ),
             );
         }
-        if bar.server.is_open() && !self.looking.replace(true) {
+        if self.bar.server.is_open() && !self.looking.replace(true) {
             glib::timeout_add_local_once(
                 SERVERS,
                 clone!(
                     #[weak(rename_to = this)]
                     self,
-                    #[weak]
-                    bar,
                     move || {
                         this.looking.set(false);
-                        if bar.server.is_open() {
+                        if this.bar.server.is_open() {
                             (this.send)(Event::ServersOpened);
                         }
                     }

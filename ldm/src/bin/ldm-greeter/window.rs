@@ -120,6 +120,14 @@ impl Window {
         let (root, bar) = (get(&ui, "window")?, Bar::new(&ui, &send, &closed)?);
         let aids = Aids::new(&root, &bar, screens, accessible, &send)?;
         let ahead = Ahead::new(&root);
+        let (dropped, told) = (Rc::clone(&ahead), Rc::clone(&send));
+        let by_itself: Rc<dyn Fn(Event)> = Rc::new(move |event| {
+            if matches!(event, Event::Idle) {
+                dropped.clear();
+            }
+            told(event);
+        });
+        let timers = Timers::new(&bar, &by_itself);
         let this = Rc::new(Self {
             root,
             stage: get(&ui, "stage")?,
@@ -148,7 +156,7 @@ impl Window {
             help: Help::new(&ui, &send)?,
             bar,
             aids,
-            timers: Timers::new(&send),
+            timers,
             send,
             shown: Cell::new(None),
             serials: Cell::new(None),
@@ -250,7 +258,7 @@ impl Window {
     }
 
     fn key(&self, key: keys::Key) -> Propagation {
-        self.timers.touched();
+        self.timers.used();
         if key != keys::Key::Back {
             (self.send)(Event::Touched);
         }
@@ -355,7 +363,7 @@ impl Window {
         self.clock.fit_soon();
         self.show_offers(model);
         choices::show(&self.bar, model, &self.send);
-        self.timers.show(model, &self.bar);
+        self.timers.show(model);
         let page = Page::of(model);
         if page == Page::Help {
             self.help.show(model);
@@ -478,7 +486,7 @@ impl Window {
             return;
         }
         self.language.replace(model.language().map(str::to_owned));
-        if model.language().is_some_and(i18n::switch) {
+        if model.language().map_or_else(i18n::switch_back, i18n::switch) {
             self.set_texts();
             self.help.set_texts();
             self.shown.set(None);

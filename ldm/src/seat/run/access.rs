@@ -14,6 +14,7 @@ use ldm_protocol::client::Access;
 use ldm_protocol::greetd::Assistants;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::{Driver, Part, state};
 use crate::greeter_link::Beside;
@@ -31,6 +32,12 @@ const BUS: [&str; 3] = ["/bin/sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"
 const BUS_DAEMON: [&str; 4] = ["dbus-daemon", "--session", "--nofork", "--address=systemd:"];
 /// A bus that cannot be started is not tried again for every program that wants one.
 const BUS_AGAIN: Duration = Duration::from_secs(10);
+
+/// The file is not written more often than this in the long run: who says what is in it may be a greeter that was taken over,
+/// and the disk a card that wears out.
+const WRITE_AGAIN: Duration = Duration::from_mins(1);
+/// What may be ahead of that: somebody who switches one after the other.
+const WRITE_AHEAD: Duration = Duration::from_mins(15);
 
 /// What the next greeter begins with: what was chosen here last, else what the administrator wants.
 pub(super) fn remembered(state_dir: &Path, otherwise: Access) -> Access {
@@ -54,6 +61,37 @@ fn write(state_dir: &Path, access: Access) -> io::Result<()> {
     state::write(state_dir, FILE, &serde_json::to_vec(&access)?)
 }
 
+/// Keeps what is switched on in the file, in which is `kept` now: changes at once as long as there are not too many, and the last
+/// one always, also when the sender is dropped.
+async fn keep(state_dir: PathBuf, mut kept: Access, mut changes: watch::Receiver<Access>) {
+    // Once is enough: a root file system that cannot be written stays so.
+    let mut told = false;
+    // Until when there would be nothing to write, at the long run's rate.
+    let mut paid = Instant::now();
+    while changes.changed().await.is_ok() {
+        let access = *changes.borrow_and_update();
+        if access == kept {
+            continue;
+        }
+        match write(&state_dir, access) {
+            Ok(()) => kept = access,
+            Err(error) if !told => {
+                told = true;
+                let dir = state_dir.display();
+                tracing::warn!(%dir, %error, "what is switched on at the greeter is not remembered");
+            }
+            Err(_) => {}
+        }
+        paid = paid.max(Instant::now()) + WRITE_AGAIN;
+        let wait = paid.saturating_duration_since(Instant::now()).saturating_sub(WRITE_AHEAD);
+        let mut ended = changes.clone();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = async { while ended.changed().await.is_ok() {} } => {}
+        }
+    }
+}
+
 /// The programs beside one greeter, and who may change which of them run. Dropping it ends them all.
 pub(super) struct Running(watch::Sender<Access>);
 
@@ -72,13 +110,14 @@ impl Driver {
         if let Some(Running(wanted)) = &self.beside {
             wanted.send_replace(access);
         }
-        let dir = &self.config.state_dir;
-        if let Err(error) = write(dir, access) {
-            // Once is enough: a root file system that cannot be written stays so.
-            if !std::mem::replace(&mut self.forgetful, true) {
-                tracing::warn!(dir = %dir.display(), %error, "what is switched on at the greeter is not remembered");
-            }
-        }
+        self.keep_access.send_replace(access);
+    }
+
+    /// Remembers what is switched on, in a task of its own.
+    pub(super) fn start_keeping(&mut self) {
+        let changes = self.keep_access.subscribe();
+        let keep = keep(self.config.state_dir.clone(), self.access, changes);
+        self.spawn(Part::Beside, keep);
     }
 
     /// The message bus of the greeter that is about to start, and the programs beside it. The address of the bus, if there
@@ -161,7 +200,7 @@ impl Programs {
                 told = changes.changed() => if told.is_err() { break },
                 () = reader.ended() => {}
                 () = keyboard.ended() => {}
-                () = bus.ended() => bus_refused = Some(tokio::time::Instant::now() + BUS_AGAIN),
+                () = bus.ended() => bus_refused = Some(Instant::now() + BUS_AGAIN),
                 () = again, if bus_refused.is_some() => bus_refused = None,
                 () = asked, if bus.child.is_none() && bus_refused.is_none() => {
                     let started = listener.as_ref().map(|listener| listener.get_ref().try_clone());
@@ -174,7 +213,7 @@ impl Programs {
                         Ok(child) => bus.child = Some(child),
                         Err(error) => {
                             tracing::warn!(error, "no message bus for the greeter");
-                            bus_refused = Some(tokio::time::Instant::now() + BUS_AGAIN);
+                            bus_refused = Some(Instant::now() + BUS_AGAIN);
                         }
                     }
                 }
@@ -249,6 +288,37 @@ mod tests {
         write(&state, ON).unwrap();
         assert_eq!(remembered(&state, Access::default()), ON);
         assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeter_that_switches_all_day_wears_no_disk_out() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let number = || file.metadata().map(|about| about.ino()).ok();
+        let (sender, changes) = watch::channel(Access::default());
+        let keeping = tokio::spawn(keep(dir.path().to_owned(), Access::default(), changes));
+        let (mut writes, mut last) = (0, None);
+        for second in 0..3600 {
+            sender.send_replace(if second % 2 == 0 { ON } else { Access { slow_keys: true, ..ON } });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if second == 8 {
+                assert_eq!((writes, remembered(dir.path(), Access::default())), (8, ON), "a few are kept at once");
+            }
+            writes += u32::from(std::mem::replace(&mut last, number()) != number());
+        }
+        assert!((60..=80).contains(&writes), "{writes}");
+        // And nothing is lost by it, whether the daemon goes on or ends.
+        sender.send_replace(Access { large_pointer: true, ..ON });
+        tokio::time::sleep(WRITE_AGAIN * 2).await;
+        assert_eq!(remembered(dir.path(), ON), Access { large_pointer: true, ..ON });
+        for access in [ON, Access::default()] {
+            sender.send_replace(access);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(sender);
+        keeping.await.unwrap();
+        assert_eq!(remembered(dir.path(), ON), Access::default());
     }
 
     #[test]

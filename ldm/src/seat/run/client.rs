@@ -93,6 +93,7 @@ impl Driver {
             menu: menu.collect(),
             power: power::offered(config),
             language_forced: config.force_language.is_some(),
+            session_forced: config.force_session.is_some(),
             clock: config.clock_format.clone(),
             monitor: config.monitor.clone(),
             blank: config.blanking,
@@ -337,9 +338,10 @@ impl Driver {
             return self.tell_worker(start);
         }
         let Some(worker) = self.to_worker.as_ref().map(|(_, worker)| worker.downgrade()) else { return };
-        let mut setup = match turned {
-            true => Some(self.keyboard().again(self.config.keyboard.rotated(group))),
-            false => switched.then(|| self.keyboard().untouched().first()),
+        let mut setup = if turned {
+            Some(self.keyboard().again(self.config.keyboard.rotated(group)))
+        } else {
+            switched.then(|| self.keyboard().untouched().first())
         };
         if helped {
             setup = Some(setup.unwrap_or_else(|| self.keyboard().untouched()).with_help(self.access));

@@ -238,9 +238,9 @@ fn one_session_with_a_question() {
             "w1 authenticated ->
             w1 sessions xfce user=alice -> allowed; publish xfce; success
             ask end-others -> misuse there is nothing to end
-            ask run ldm-session xfce -> look
+            ask run-unasked ldm-session xfce -> look
             w1 elsewhere -> success
-            link-closed -> session xfce remember ends ",
+            link-closed -> session xfce ends ",
         ],
     );
 }

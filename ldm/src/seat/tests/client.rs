@@ -38,6 +38,41 @@ fn servers_are_told_at_once_and_asked_for_when_what_is_known_is_old() {
 }
 
 #[test]
+fn who_asks_is_said_with_the_question() {
+    play_all(
+        choices(),
+        &[
+            GREETING,
+            CONNECTING,
+            // The first does not answer.
+            "w1 connected b -> login alice
+            w1 info Welcome -> Info Welcome of b
+            ask null -> answer null
+            w1 secret Password: -> Secret Password: of b
+            ask cancel -> drop-worker; success
+            # A connection that was made ahead has died, and the next one leads elsewhere.
+            ask prepare -> worker 2; success
+            w2 connected c ->
+            ask create alice -> login alice
+            w2 lost -> drop-worker; worker 3
+            w3 connected b -> login alice
+            w3 secret Password: -> Secret Password: of b",
+        ],
+    );
+    // Other greeters are told nothing that greetd does not know.
+    play_all(
+        choices(),
+        &[
+            "start -> start-display
+            ready -> start-greeter",
+            CONNECTING,
+            "w1 connected b -> login alice
+            w1 secret Password: -> Secret Password:",
+        ],
+    );
+}
+
+#[test]
 fn another_server_is_used_from_the_next_connection_on() {
     play_all(
         choices(),
@@ -45,7 +80,7 @@ fn another_server_is_used_from_the_next_connection_on() {
             GREETING,
             "ask server evil -> misuse not offered
             ask server b -> use b; success
-            ask hello -> seat b None
+            ask hello -> seat b None chosen b
             ask prepare -> worker 1; success
             # The same again: the connection that was made ahead leads there.
             w1 connected b ->
@@ -67,9 +102,13 @@ fn another_server_is_used_from_the_next_connection_on() {
             ask server -> use any; success
             ask hello -> seat srv None
             ask server b -> use b; success
+            # Another greeter is told, too.
+            greeter-exit -> log
+            +1000 tick -> start-greeter
+            ask hello -> seat b None chosen b
             ask create alice -> worker 1
             w1 connected b -> login alice
-            w1 secret Password: -> Secret Password:
+            w1 secret Password: -> Secret Password: of b
             ask server c -> misuse a session is already being configured
             ask answer x -> answer x",
             CHOOSING,
@@ -83,11 +122,32 @@ fn another_server_is_used_from_the_next_connection_on() {
 }
 
 #[test]
+fn a_chosen_server_outlives_the_greeter_and_is_let_go_of() {
+    play_all(
+        choices(),
+        &[
+            GREETING,
+            "# Nobody waits for one server alone that is not chosen any more, and a connection is a connection.
+            ask server b -> use b; success
+            ask prepare -> worker 1; success
+            ask server -> use any; drop-worker; worker 2; success
+            w2 connected c ->
+            ask server -> use any; success
+            ask server b -> use b; drop-worker; worker 3; success
+            # It is still chosen for a greeter that comes after this one.
+            greeter-exit -> log; drop-worker
+            +200 tick -> start-greeter
+            ask hello -> seat b None chosen b",
+        ],
+    );
+}
+
+#[test]
 fn a_chosen_server_is_for_one_session_however_that_ends() {
     let chosen = "ask server b -> use b; success
         ask create alice -> worker 1
         w1 connected b -> login alice
-        w1 secret Password: -> Secret Password:
+        w1 secret Password: -> Secret Password: of b
         ask answer x -> answer x";
     let begun = [GREETING, chosen, CHOOSING, STARTING];
     let ran = [&begun[..], &["w1 started -> remember alice"]].concat();

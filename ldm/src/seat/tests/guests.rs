@@ -341,6 +341,44 @@ fn a_countdown_after_a_failure_leaves_time_to_read() {
 }
 
 #[test]
+fn a_guest_who_was_refused_does_not_knock_again_by_itself() {
+    let countdown = || with(Guest { countdown: Some(5), ..guest() });
+    // Whichever greeter comes, until somebody has had a session.
+    let stays = "ask hello -> seat srv None guest
+        greeter-exit -> log
+        +200 tick -> start-greeter
+        ask hello -> seat srv None guest
+        ask create alice -> worker 2
+        w2 connected -> login alice
+        w2 authenticated -> success
+        w2 sessions xfce -> publish xfce
+        ask run ldm-session xfce -> success
+        greeter-exit -> session xfce remember
+        w2 started ->
+        w2 ended -> drop-worker; stop-display
+        display-exit -> start-display
+        ready -> start-greeter
+        ask hello -> seat srv None guest countdown 5";
+    let begun = [FRESH, "ask hello -> seat srv None guest countdown 5\nask guest -> worker 1"];
+    let refused = "w1 connected -> login kiosk\nw1 denied -> log; drop-worker; error GuestRefused";
+    play_all(countdown(), &[&begun[..], &[refused, stays]].concat());
+    // Also if the administrator's rules do so, who can be asked for nothing else.
+    let config = crate::config::parse(std::path::Path::new("lts.conf"), b"[Default]\nLDM_USER_DENY = @kiosks").unwrap();
+    let policy = Policy { rules: crate::seat::Rules::of(&config.config), ..countdown() };
+    let refused = "w1 connected -> login kiosk
+        w1 authenticated ->
+        w1 sessions xfce user=kiosk,kiosks -> log; drop-worker; error NotAllowed
+        ask hello -> seat srv None guest
+        # The button still asks.
+        ask guest -> worker 2";
+    play_all(policy, &[&begun[..], &[refused]].concat());
+    // A server that is down may come back.
+    let down =
+        "w1 unreachable -> log; drop-worker; error ServerUnreachable\nask hello -> seat srv None guest countdown 5";
+    play_all(countdown(), &[&begun[..], &[down]].concat());
+}
+
+#[test]
 fn the_display_dies_during_an_automatic_login() {
     let told = "+200 tick -> start-display\nready -> start-greeter\nask hello -> seat srv Some(DisplayLost)";
     let dies = "display-exit -> log; drop-worker; close-link\nw1 exit ->";

@@ -37,6 +37,25 @@ fn a_login_from_the_first_key_to_the_next_greeter() {
 }
 
 #[test]
+fn what_nobody_picked_is_not_remembered() {
+    for (before, run, remembered) in [
+        (CHOOSING, "run", " remember"),
+        (CHOOSING, "run-unasked", ""),
+        // Also where the server has not said yet what there is.
+        ("w1 authenticated -> success", "run-unasked", ""),
+    ] {
+        let known = before == CHOOSING;
+        let start = if known {
+            format!("ask {run} ldm-session xfce -> success")
+        } else {
+            format!("ask {run} ldm-session xfce ->\nw1 sessions xfce icewm -> publish xfce,icewm; success")
+        };
+        let closed = format!("link-closed -> session xfce{remembered}");
+        play_all(policy(), &[GREETING, CONNECTING, ASKED, ANSWERED, before, &start, &closed]);
+    }
+}
+
+#[test]
 fn what_a_session_lacks_is_told_once_and_only_while_it_runs() {
     play_all(
         policy(),

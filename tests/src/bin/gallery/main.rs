@@ -1,8 +1,8 @@
-//! `make gallery`: every theme × scenario × language × size as a picture, and one page with all of them.
+//! `make gallery`: every theme × main scenario × language × size as a picture, and one page with all of them.
 //!
-//! For each theme, language and size there is one greeter, which draws all scenarios. It ends
+//! For each theme, language and size there is one greeter, which draws its scenarios. It ends
 //! with a list, and fails, where anything is cut off or stands there in English although another language is spoken. Words as
-//! arguments leave out all but these themes, languages and sizes.
+//! arguments leave out all but these themes, languages, sizes and scenarios; `all-scenarios` is every one of them.
 
 mod page;
 mod words;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// Sizes, and whether only the default theme is drawn at it.
 const SIZES: [(&str, bool); 6] = [
@@ -25,6 +25,12 @@ const SIZES: [(&str, bool); 6] = [
     ("1080x1920", false),
     ("3840x2160", true),
 ];
+
+/// The word for every scenario, and not only the main ones.
+const ALL: &str = "all-scenarios";
+
+/// The language that the others are compared with.
+const ENGLISH: &str = "en";
 
 /// Greeters that draw at the same time: most of their time they wait for a frame.
 const WORKERS: usize = 4;
@@ -42,6 +48,15 @@ impl Job {
     pub(crate) fn folder(&self) -> PathBuf {
         Path::new(&self.theme).join(&self.size).join(&self.language)
     }
+}
+
+/// What is the same for every greeter.
+struct Gallery {
+    greeter: PathBuf,
+    checkout: PathBuf,
+    out: PathBuf,
+    /// As given to `--scenario`.
+    scenarios: Vec<String>,
 }
 
 /// What a greeter said of its work.
@@ -69,18 +84,31 @@ fn run() -> Result<bool> {
     let greeter = std::env::current_exe()?.with_file_name("ldm-greeter");
     ensure!(greeter.is_file(), "{}: build the workspace first", greeter.display());
     let out = checkout.join("target/gallery");
-    let _ = fs::remove_dir_all(&out);
-    fs::create_dir_all(&out)?;
     let only: BTreeSet<String> = std::env::args().skip(1).collect();
     let themes = names(&checkout.join("themes"), None)?;
-    let mut languages = vec!["en".to_owned()];
+    let mut languages = vec![ENGLISH.to_owned()];
     languages.extend(names(&checkout.join("po"), Some("po"))?);
     let sizes: Vec<String> = SIZES.iter().map(|(size, _)| (*size).to_owned()).collect();
+    let existing = listed(&greeter)?;
+    let all = [ALL.to_owned()];
+    let known = [&themes[..], &languages, &sizes, &existing, &all].concat();
+    if let Some(word) = only.iter().find(|word| !known.contains(word)) {
+        bail!("there is no theme, language, size or scenario “{word}”, only: {}", known.join(" "));
+    }
+    // One is called like a theme, which is what is meant.
+    let named = |name: &String| only.contains(name) && !themes.contains(name);
+    let mut scenarios: Vec<String> = existing.into_iter().filter(named).collect();
+    if scenarios.is_empty() || only.contains(ALL) {
+        scenarios = vec![if only.contains(ALL) { "all" } else { "main" }.to_owned()];
+    }
+    let _ = fs::remove_dir_all(&out);
+    fs::create_dir_all(&out)?;
     let wanted = |kind: &[String], name: &str| only.contains(name) || !kind.iter().any(|other| only.contains(other));
     let locale = out.join("locale");
     for language in languages.iter().skip(1) {
         words::compile(&checkout, &locale, language)?;
     }
+    let gallery = Gallery { greeter, checkout, out, scenarios };
     let mut done = Vec::new();
     for (size, default_only) in SIZES {
         let mut jobs = Vec::new();
@@ -92,28 +120,35 @@ fn run() -> Result<bool> {
             }
         }
         if !jobs.is_empty() {
-            done.extend(draw(&greeter, &checkout, &out, jobs)?);
+            done.extend(gallery.draw(jobs)?);
         }
     }
+    let english = match done.iter().find(|one| one.job.language == ENGLISH) {
+        Some(one) => one.texts.clone(),
+        None => gallery.english(&done)?,
+    };
     let mut complaints = Vec::new();
     for one in &done {
         let about = one.job.folder();
         complaints.extend(one.clipped.iter().map(|line| format!("{}: {line}", about.display())));
     }
     for language in languages.iter().skip(1) {
-        let english = done.iter().find(|one| one.job.language == "en");
-        let other = done.iter().find(|one| one.job.language == *language);
-        if let (Some(english), Some(other)) = (english, other) {
-            complaints.extend(words::untranslated(&checkout, language, &english.texts, &other.texts)?);
+        if let Some(other) = done.iter().find(|one| one.job.language == *language) {
+            complaints.extend(words::untranslated(&gallery.checkout, language, &english, &other.texts)?);
         }
     }
     let jobs: Vec<_> = done.into_iter().map(|one| one.job).collect();
-    let count = page::write(&out, &jobs, &complaints)?;
+    let count = page::write(&gallery.out, &jobs, &complaints)?;
     let mut terminal = std::io::stdout();
     for line in &complaints {
         writeln!(terminal, "{line}")?;
     }
-    writeln!(terminal, "{count} pictures, {} complaints: {}", complaints.len(), out.join("index.html").display())?;
+    writeln!(
+        terminal,
+        "{count} pictures, {} complaints: {}",
+        complaints.len(),
+        gallery.out.join("index.html").display()
+    )?;
     Ok(complaints.is_empty())
 }
 
@@ -162,68 +197,93 @@ impl Screen {
     }
 }
 
-/// Draws all of these, which have one size.
-fn draw(greeter: &Path, checkout: &Path, out: &Path, jobs: Vec<Job>) -> Result<Vec<Done>> {
-    let Some(size) = jobs.first().map(|job| job.size.clone()) else { return Ok(Vec::new()) };
-    let count = jobs.len();
-    let waiting = Mutex::new(jobs.into_iter());
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS.min(count) {
-            scope.spawn(|| {
-                // One each: an open menu holds the pointer of its X server.
-                let screen = Screen::new(&size);
-                while let Some(job) = waiting.lock().ok().and_then(|mut waiting| waiting.next()) {
-                    let one = match &screen {
-                        Ok(screen) => shoot(greeter, checkout, out, screen, job),
-                        Err(error) => Err(anyhow::anyhow!("{error:#}")),
-                    };
-                    if let Ok(mut done) = done.lock() {
-                        done.push(one);
-                    }
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap_or_default().into_iter().collect()
+/// The names of the greeter's scenarios.
+fn listed(greeter: &Path) -> Result<Vec<String>> {
+    let output = Command::new(greeter).args(["--preview", "default", "--scenario", "list"]).output()?;
+    ensure!(output.status.success(), "{}: {}", greeter.display(), String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 
-fn shoot(greeter: &Path, checkout: &Path, out: &Path, screen: &Screen, job: Job) -> Result<Done> {
-    let folder = out.join(job.folder());
-    fs::create_dir_all(&folder)?;
-    let output = Command::new(greeter)
-        .args(["--scenario", "main", "--jpeg", "--check", "--texts", "--size", &job.size, "--language", &job.language])
-        .arg("--preview")
-        .arg(checkout.join("themes").join(&job.theme))
-        .arg("--screenshot")
-        .arg(&folder)
-        .env("DISPLAY", &screen.display)
-        .env("LDM_LOCALEDIR", out.join("locale"))
-        .env("LC_ALL", "C.UTF-8")
-        // A size is one in pixels, and no monitor that has many of them to the centimetre.
-        .env("GDK_SCALE", "1")
-        .env_remove("LDM_THEME")
-        .stdin(Stdio::null())
-        .output()
-        .context("ldm-greeter")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let mut clipped = Vec::new();
-    let mut texts = Vec::new();
-    for line in said.lines() {
-        let parts: Vec<&str> = line.split('\t').collect();
-        match parts.as_slice() {
-            [scenario, place, "own", text] => {
-                texts.push(((*scenario).to_owned(), (*place).to_owned(), (*text).to_owned()));
+impl Gallery {
+    /// Draws all of these, which have one size.
+    fn draw(&self, jobs: Vec<Job>) -> Result<Vec<Done>> {
+        let Some(size) = jobs.first().map(|job| job.size.clone()) else { return Ok(Vec::new()) };
+        let count = jobs.len();
+        let waiting = Mutex::new(jobs.into_iter());
+        let done = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(count) {
+                scope.spawn(|| {
+                    // One each: an open menu holds the pointer of its X server.
+                    let screen = Screen::new(&size);
+                    while let Some(job) = waiting.lock().ok().and_then(|mut waiting| waiting.next()) {
+                        let one = match &screen {
+                            Ok(screen) => self.shoot(screen, job, true),
+                            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+                        };
+                        if let Ok(mut done) = done.lock() {
+                            done.push(one);
+                        }
+                    }
+                });
             }
-            [_, _, "data", _] => {}
-            _ => clipped.push(line.to_owned()),
-        }
+        });
+        done.into_inner().unwrap_or_default().into_iter().collect()
     }
-    ensure!(
-        output.status.success() || !clipped.is_empty(),
-        "{}: {}",
-        job.folder().display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(Done { job, clipped, texts })
+
+    /// The English texts of what was drawn in other languages alone.
+    fn english(&self, done: &[Done]) -> Result<Vec<(String, String, String)>> {
+        let Some(one) = done.first() else { return Ok(Vec::new()) };
+        let job = Job { language: ENGLISH.to_owned(), ..one.job.clone() };
+        Ok(self.shoot(&Screen::new(&job.size)?, job, false)?.texts)
+    }
+
+    fn shoot(&self, screen: &Screen, job: Job, pictures: bool) -> Result<Done> {
+        let mut command = Command::new(&self.greeter);
+        command.args(["--check", "--texts", "--size", &job.size, "--language", &job.language, "--preview"]);
+        command.arg(self.checkout.join("themes").join(&job.theme));
+        for name in &self.scenarios {
+            command.args(["--scenario", name]);
+        }
+        if pictures {
+            let folder = self.out.join(job.folder());
+            fs::create_dir_all(&folder)?;
+            // One scenario is one file.
+            let file = match &self.scenarios[..] {
+                [name] if !["main", "all"].contains(&name.as_str()) => folder.join(format!("{name}.jpg")),
+                _ => folder,
+            };
+            command.arg("--jpeg").arg("--screenshot").arg(file);
+        }
+        let output = command
+            .env("DISPLAY", &screen.display)
+            .env("LDM_LOCALEDIR", self.out.join("locale"))
+            .env("LC_ALL", "C.UTF-8")
+            // A size is one in pixels, and no monitor that has many of them to the centimetre.
+            .env("GDK_SCALE", "1")
+            .env_remove("LDM_THEME")
+            .stdin(Stdio::null())
+            .output()
+            .context("ldm-greeter")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let mut clipped = Vec::new();
+        let mut texts = Vec::new();
+        for line in said.lines() {
+            let parts: Vec<&str> = line.split('\t').collect();
+            match parts.as_slice() {
+                [scenario, place, "own", text] => {
+                    texts.push(((*scenario).to_owned(), (*place).to_owned(), (*text).to_owned()));
+                }
+                [_, _, "data", _] => {}
+                _ => clipped.push(line.to_owned()),
+            }
+        }
+        ensure!(
+            output.status.success() || !clipped.is_empty(),
+            "{}: {}",
+            job.folder().display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(Done { job, clipped, texts })
+    }
 }

@@ -1,11 +1,11 @@
 //! What is beside the login: menus, help, power, the guest's countdown, and what happens when nobody is there.
 
 use ldm_protocol::client::{Facts, Power, Server};
-use ldm_protocol::greetd::{Request, Response};
+use ldm_protocol::greetd::{Request, Response, Seat};
 use ldm_protocol::{Failure, FailureKind, limits, text};
 
 use super::Model;
-use super::types::{Action, Ahead, Client, Countdown, Event, Notice, Question, State};
+use super::types::{Action, Ahead, Client, Countdown, Event, Kept, Notice, Open, Question, State};
 
 /// Servers in the menu.
 const SERVERS: usize = 256;
@@ -38,9 +38,33 @@ impl Model {
         self.server.as_deref()
     }
 
+    /// The server that answers go to; `None` where that is not sure: the first that answers is used.
+    pub(crate) fn asking_server(&self) -> Option<&str> {
+        if let Some((_, server)) = self.connected.as_ref().filter(|(attempt, _)| *attempt == self.attempt) {
+            return Some(server);
+        }
+        let sure = |seat: &&Seat| self.server.is_some() || seat.servers.len() < 2 || matches!(self.state, State::Name);
+        self.seat.as_ref().filter(sure).map(|seat| seat.server.as_str())
+    }
+
+    /// The server that a help desk is to be told of: the last that spoke, else what is tried first.
+    pub(crate) fn last_server(&self) -> Option<&str> {
+        let connected = self.connected.as_ref().map(|(_, server)| server.as_str());
+        connected.or(self.seat.as_ref().map(|seat| seat.server.as_str()))
+    }
+
     /// The session is to be asked for also where the last one is known.
     pub(crate) fn asks_for_session(&self) -> bool {
         self.ask_for_session
+    }
+
+    /// For a greeter that starts again; `typed` stands in the name entry, if that is there.
+    pub(crate) fn kept(&self, typed: Option<String>) -> Kept {
+        Kept {
+            username: typed.unwrap_or_else(|| self.username.clone()),
+            language: self.language.clone(),
+            ask_for_session: self.ask_for_session,
+        }
     }
 
     /// What the user has chosen: a catalogue's name or a locale.
@@ -96,8 +120,9 @@ impl Model {
             Event::LanguageChosen(language) => self.language = Some(language),
             Event::Menu(number) => self.later(Client::Menu, Request::LdmMenu { number }),
             Event::Power(action) => {
-                // A server that is silent must not keep the computer on.
-                if matches!(self.state, State::Waiting) {
+                // A server that is silent must not keep the computer on; and nothing that was typed, let alone a login that only
+                // waits for its session, is to be there for whoever wakes it.
+                if matches!(self.state, State::Waiting | State::Prompt { .. } | State::Sessions(_)) {
                     self.leave(actions);
                 }
                 self.later(Client::Power(action), Request::LdmPower { action, confirmed: false });
@@ -156,7 +181,7 @@ impl Model {
 
     pub(super) fn begin_countdown(&mut self, actions: &mut Vec<Action>) {
         let Some(seat) = &self.seat else { return };
-        let refused = seat.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::GuestRefused);
+        let refused = seat.failure.as_ref().is_some_and(is_refused);
         let Some(seconds) = seat.countdown.filter(|_| !refused && matches!(self.state, State::Name)) else { return };
         self.countdown = if self.typed { Countdown::Stopped } else { Countdown::Running(seconds) };
         if self.countdown == Countdown::Running(0) {
@@ -191,7 +216,7 @@ impl Model {
         let dropped = match &self.state {
             State::Failed(failure) => {
                 // Where nobody types, a server that was down for a while is tried again. What was refused stays refused.
-                if self.failed_as_guest && failure.kind != FailureKind::GuestRefused {
+                if self.failed_as_guest && !is_refused(failure) {
                     self.countdown = Countdown::Stopped;
                 }
                 // The failure can still be read, above the question for the name.
@@ -211,8 +236,21 @@ impl Model {
             self.forget_name();
         }
         self.help = false;
+        self.forget_choices();
         if self.countdown == Countdown::Stopped {
             self.count(false);
+        }
+    }
+
+    /// Whoever comes next has chosen nothing yet.
+    fn forget_choices(&mut self) {
+        self.language = None;
+        self.ask_for_session = false;
+        self.connected = None;
+        self.later.retain(|(client, _)| !matches!(client, Client::Server(_)));
+        let asked = |(open, _): &(Open, u32)| matches!(open, Open::Client(Client::Server(Some(_))));
+        if self.server.is_some() || self.open.iter().any(asked) {
+            self.later(Client::Server(None), Request::LdmServer { name: None });
         }
     }
 
@@ -230,10 +268,13 @@ impl Model {
             }
             (Client::Facts, Response::LdmFacts(facts)) => self.facts = Some(*facts),
             (Client::Server(name), Response::Success) => {
-                if let (Some(seat), Some(name)) = (&mut self.seat, &name) {
-                    seat.server.clone_from(name);
+                if let Some(seat) = &mut self.seat
+                    && let Some(used) = name.as_ref().or(seat.servers.first())
+                {
+                    seat.server.clone_from(used);
                 }
                 self.server = name;
+                self.connected = None;
                 // What was connected to is another server.
                 if self.progress.ahead == Ahead::Asked {
                     self.progress.ahead = Ahead::No;
@@ -250,6 +291,8 @@ impl Model {
                 self.last_failure = Some(failure.clone());
                 self.notice = Some(Notice::Failure(failure));
             }
+            // We have given it up ourselves: what is cancelled while it is open is answered so, too.
+            (_, Response::Error { failure: None, .. }) if self.open.iter().any(|(open, _)| *open == Open::Cancel) => {}
             // A daemon that does not offer this: so neither do we.
             (client, Response::Error { failure: None, .. }) => self.withdraw(&client),
             _ => {}
@@ -276,4 +319,9 @@ impl Model {
     pub(crate) fn power(&self) -> &[Power] {
         self.seat.as_ref().map(|seat| seat.power.as_slice()).unwrap_or_default()
     }
+}
+
+/// A guest who was refused is refused the next time, too.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::GuestRefused | FailureKind::NotAllowed)
 }

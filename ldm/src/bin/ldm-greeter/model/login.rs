@@ -85,6 +85,7 @@ impl Model {
     pub(super) fn choose(&mut self, place: Option<usize>, actions: &mut Vec<Action>) {
         let State::Sessions(choice) = &self.state else { return };
         self.progress.chosen = true;
+        self.progress.picked = true;
         let id = match place {
             None => DEFAULT_SESSION.to_owned(),
             Some(place) => match choice.entries.get(place) {
@@ -108,12 +109,16 @@ impl Model {
         // A language that was not chosen here is the daemon's decision.
         let chosen = self.language.as_deref().and_then(|language| languages::locale(language, &self.locales));
         let env = chosen.map(|locale| format!("LANG={locale}")).into_iter().collect();
-        self.send(Open::Start, Request::StartSession { cmd, env }, actions);
+        let unasked = self.seat.is_some() && !self.progress.picked;
+        self.send(Open::Start, Request::StartSession { cmd, env, unasked }, actions);
     }
 
     pub(super) fn login_answered(&mut self, open: &Open, response: Response, actions: &mut Vec<Action>) {
         match (open, response) {
-            (Open::Conversation, Response::AuthMessage { auth_message_type, auth_message }) => {
+            (Open::Conversation, Response::AuthMessage { auth_message_type, auth_message, server }) => {
+                if let Some(server) = server {
+                    self.connected = Some((self.attempt, text::sanitise_line(&server, limits::SERVER)));
+                }
                 self.asked(auth_message_type, &auth_message, actions);
             }
             (Open::Conversation, Response::Success) => self.authenticated(actions),
@@ -232,7 +237,8 @@ impl Model {
         let last = if self.progress.guest && !self.ask_for_session && !self.progress.choose {
             Some(known.unwrap_or_else(|| DEFAULT_SESSION.to_owned()))
         } else {
-            known.filter(|_| sessions.remembered && !asks)
+            // The user's own, else the administrator's default: whoever wants another one says so.
+            known.filter(|_| !asks)
         };
         if let Some(id) = only.or(last) {
             self.progress.chosen = !entries.is_empty();
@@ -243,7 +249,7 @@ impl Model {
 
     /// The session has gone since it was offered. The next one is chosen by the user: nothing may loop by itself.
     fn choose_again(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        self.progress.chosen = false;
+        (self.progress.chosen, self.progress.picked) = (false, false);
         self.progress.choose = true;
         self.progress.interrupted = None;
         self.notice = Some(Notice::Failure(failure));

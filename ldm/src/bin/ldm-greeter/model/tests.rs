@@ -28,7 +28,13 @@ fn submit(text: &str) -> Event {
 }
 
 fn says(kind: AuthMessageType, text: &str) -> Event {
-    Event::Answered(Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned() })
+    says_at(None, kind, text)
+}
+
+/// The same, of a daemon that says which server it is.
+fn says_at(server: Option<&str>, kind: AuthMessageType, text: &str) -> Event {
+    let server = server.map(str::to_owned);
+    Event::Answered(Response::AuthMessage { auth_message_type: kind, auth_message: text.to_owned(), server })
 }
 
 fn success() -> Event {
@@ -72,7 +78,9 @@ fn word(action: &Action) -> String {
         Action::Send(Request::CreateSession { username }) => format!("create_session {username}"),
         Action::Send(Request::PostAuthMessageResponse { response: Some(_) }) => ANSWER.to_owned(),
         Action::Send(Request::PostAuthMessageResponse { response: None }) => ACK.to_owned(),
-        Action::Send(Request::StartSession { cmd, env }) => format!("start {cmd:?} {env:?}"),
+        Action::Send(Request::StartSession { cmd, env, unasked }) => {
+            format!("start {cmd:?} {env:?}{}", if *unasked { " unasked" } else { "" })
+        }
         Action::Send(Request::CancelSession) => CANCEL.to_owned(),
         Action::Send(Request::LdmHello { .. }) => "ldm_hello".to_owned(),
         Action::Send(Request::LdmPrepare) => PREPARE.to_owned(),
@@ -119,7 +127,7 @@ fn play<const N: usize>(model: &mut Model, steps: [(Event, &[&str], &str); N]) {
 }
 
 fn greeted() -> Model {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(&mut model, [(Event::Opened, &["ldm_hello"], "name"), (seat(), &[FACTS], "name"), (facts(), &[], "name")]);
     model
 }
@@ -133,8 +141,10 @@ fn asked() -> Model {
 
 #[test]
 fn a_login() {
+    let mut model = asked();
+    model.update(Event::AskForSession(true));
     play(
-        &mut asked(),
+        &mut model,
         [
             (submit(" pass word "), &[ANSWER], "waiting"),
             (success(), &[SESSIONS], "waiting"),
@@ -165,10 +175,10 @@ fn answers_and_names_are_sent_as_typed() {
 #[test]
 fn there_is_no_question_where_there_is_no_choice() {
     for (event, start) in [
-        (sessions(&["xfce"], Some("xfce"), Some("icewm")), "start [\"ldm-session\", \"icewm\"] []"),
-        (sessions(&["icewm"], None, None), "start [\"ldm-session\", \"icewm\"] []"),
-        (sessions(&[], None, None), "start [\"ldm-session\", \"default\"] []"),
-        (sessions(&["../bad", ""], None, None), "start [\"ldm-session\", \"default\"] []"),
+        (sessions(&["xfce"], Some("xfce"), Some("icewm")), "start [\"ldm-session\", \"icewm\"] [] unasked"),
+        (sessions(&["icewm"], None, None), "start [\"ldm-session\", \"icewm\"] [] unasked"),
+        (sessions(&[], None, None), "start [\"ldm-session\", \"default\"] [] unasked"),
+        (sessions(&["../bad", ""], None, None), "start [\"ldm-session\", \"default\"] [] unasked"),
     ] {
         let mut model = asked();
         model.update(submit("x"));
@@ -195,6 +205,15 @@ fn what_was_remembered_may_be_gone() {
             (failure(FailureKind::NoSession), &[], "failed !NoSession"),
         ],
     );
+    // What was picked in vain is not picked any more.
+    let mut model = asked();
+    model.update(submit("x"));
+    model.update(success());
+    model.update(sessions(&["xfce", "mate"], None, None));
+    model.update(Event::Chosen(Some(0)));
+    model.update(failure(FailureKind::SessionGone));
+    let actions: Vec<_> = model.update(sessions(&[], None, None)).iter().map(word).collect();
+    assert_eq!(actions, ["start [\"ldm-session\", \"default\"] [] unasked"]);
     // Forced by the administrator: nothing else can be chosen, and asking again by itself would never end.
     let mut model = asked();
     model.update(submit("x"));
@@ -252,7 +271,7 @@ fn nothing_leads_from_waiting_back_to_the_visible_name_by_itself() {
     ];
     let all = FailureKind::ALL.iter().map(|&kind| failure(kind)).chain(refusals);
     for event in all {
-        let mut model = Model::new("alice".to_owned(), None);
+        let mut model = Model::new(Kept { username: "alice".to_owned(), ..Kept::default() }, None);
         model.update(submit("alice"));
         model.update(event);
         assert!(matches!(model.state(), State::Failed(_)), "{}", screen(&model));
@@ -263,7 +282,7 @@ fn nothing_leads_from_waiting_back_to_the_visible_name_by_itself() {
 
 #[test]
 fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -280,7 +299,7 @@ fn the_connection_is_prepared_once_an_attempt_and_only_by_ldm() {
             (TYPED, &[PREPARE], "name"),
         ],
     );
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -376,7 +395,7 @@ fn what_cannot_be_right_is_not_sent() {
 
 #[test]
 fn a_plain_greetd_is_served() {
-    let mut model = Model::new(String::new(), Some("startx /usr/bin/xterm".to_owned()));
+    let mut model = Model::new(Kept::default(), Some("startx /usr/bin/xterm".to_owned()));
     play(
         &mut model,
         [
@@ -397,7 +416,7 @@ fn a_plain_greetd_is_served() {
             ),
         ],
     );
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     play(
         &mut model,
         [
@@ -411,7 +430,7 @@ fn a_plain_greetd_is_served() {
 
 #[test]
 fn the_end_of_the_last_session_is_told() {
-    let mut model = Model::new("alice".to_owned(), None);
+    let mut model = Model::new(Kept { username: "alice".to_owned(), ..Kept::default() }, None);
     model.update(Event::Opened);
     let seat = Seat { failure: Some(Failure::new(FailureKind::LinkLost)), ..Seat::default() };
     model.update(Event::Answered(Response::LdmSeat(Box::new(seat))));

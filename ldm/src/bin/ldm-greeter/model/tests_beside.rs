@@ -15,7 +15,7 @@ fn not_offered() -> Event {
 
 /// At the name, with this seat, nothing open.
 fn at(seat: Seat) -> Model {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(answered(Response::LdmSeat(Box::new(seat))));
     if !matches!(model.state(), State::Waiting) {
@@ -31,7 +31,7 @@ fn words(actions: &[Action]) -> Vec<String> {
 #[test]
 fn the_first_frame_is_told_to_ldm_alone_and_once() {
     // Before its answer, and after.
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     assert!(model.update(Event::Shown).is_empty());
     let sent = model.update(Event::Answered(Response::LdmSeat(Box::default())));
@@ -42,7 +42,7 @@ fn the_first_frame_is_told_to_ldm_alone_and_once() {
     let sent = model.update(Event::Shown);
     assert!(matches!(sent[..], [Action::Send(Request::LdmShown)]), "{sent:?}");
     // A plain greetd closes the connection over what it does not know.
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     let error = ldm_protocol::greetd::ErrorType::Error;
     model.update(Event::Answered(Response::Error { error_type: error, description: "greetd".into(), failure: None }));
@@ -98,6 +98,53 @@ fn another_server_ends_the_attempt_and_waits_for_nobody() {
 }
 
 #[test]
+fn a_greeter_that_starts_again_knows_what_was_chosen() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = Seat { server: "beta".into(), servers: names.to_vec(), chosen: Some("beta".into()), ..Seat::default() };
+    let model = at(seat.clone());
+    assert_eq!(model.server(), Some("beta"));
+    assert_eq!(at(Seat { chosen: None, ..seat }).server(), None);
+    let mut model = greeted();
+    model.update(Event::LanguageChosen("de".into()));
+    model.update(Event::AskForSession(true));
+    let kept = || Kept { username: "alice".into(), language: Some("de".into()), ask_for_session: true };
+    assert_eq!(model.kept(Some("alice".into())), kept());
+    let model = Model::new(kept(), None);
+    assert_eq!((model.username(), model.language(), model.asks_for_session()), ("alice", Some("de"), true));
+}
+
+#[test]
+fn what_answers_is_the_server_that_is_named() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = || Seat { server: "alpha".into(), servers: names.to_vec(), ..Seat::default() };
+    let servers = |model: &Model| (model.asking_server().map(str::to_owned), model.last_server().map(str::to_owned));
+    let both = |one: &str, other: &str| (Some(one.to_owned()), Some(other.to_owned()));
+    let mut model = at(seat());
+    assert_eq!(servers(&model), both("alpha", "alpha"));
+    // Who will answer is not known while a password may be typed already.
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), (None, Some("alpha".into())));
+    model.update(says_at(Some("be\u{1b}[1mta"), Hidden, "Password: "));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    model.update(submit("x"));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    // The next attempt may be another's; what the help desk is told stays.
+    model.update(failure(FailureKind::Denied));
+    assert_eq!(servers(&model), (None, Some("beta".into())));
+    model.update(says_at(Some("alpha"), Hidden, "Password: "));
+    assert_eq!(servers(&model), both("alpha", "alpha"));
+    // One that was chosen is used alone; and so is the only one.
+    model.update(Event::ServerChosen(Some("beta".into())));
+    model.update(success());
+    model.update(success());
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), both("beta", "beta"));
+    let mut model = greeted();
+    model.update(submit("alice"));
+    assert_eq!(servers(&model), both("srv", "srv"));
+}
+
+#[test]
 fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
     let remembered = |gone: Option<&str>| {
         let Event::Answered(Response::LdmSessions(mut sessions)) = sessions(&["xfce", "mate"], Some("mate"), None)
@@ -108,12 +155,15 @@ fn the_session_of_last_time_starts_at_once_unless_the_user_wants_to_choose() {
         sessions.gone = gone.map(str::to_owned);
         Event::Answered(Response::LdmSessions(sessions))
     };
-    let start = "start [\"ldm-session\", \"mate\"] []";
+    let start = "start [\"ldm-session\", \"mate\"] [] unasked";
     for (ask, event, sent, shown) in [
         (false, remembered(None), &[start][..], "starting"),
         (true, remembered(None), &[], "sessions 2 preselected Some(1)"),
         (false, remembered(Some("kde")), &[], "sessions 2 preselected Some(1) !Gone(\"kde\")"),
-        (false, sessions(&["xfce", "mate"], Some("mate"), None), &[], "sessions 2 preselected Some(1)"),
+        // A default is enough, too; without one there is nothing that could be meant.
+        (false, sessions(&["xfce", "mate"], Some("mate"), None), &[start], "starting"),
+        (true, sessions(&["xfce", "mate"], Some("mate"), None), &[], "sessions 2 preselected Some(1)"),
+        (false, sessions(&["xfce", "mate"], None, None), &[], "sessions 2 preselected None"),
     ] {
         let mut model = asked();
         model.update(Event::AskForSession(ask));
@@ -154,7 +204,7 @@ fn the_language_goes_to_the_session_if_the_user_chose_it_and_the_server_has_it()
         let languages = locales.iter().map(|&locale| locale.to_owned()).collect();
         let offered = Sessions { languages, forced: Some("kiosk".into()), ..Sessions::default() };
         let sent = words(&model.update(answered(Response::LdmSessions(offered))));
-        assert_eq!(sent, [format!("start [\"ldm-session\", \"kiosk\"] {env}")], "{chosen:?} {locales:?}");
+        assert_eq!(sent, [format!("start [\"ldm-session\", \"kiosk\"] {env} unasked")], "{chosen:?} {locales:?}");
     }
 }
 
@@ -184,6 +234,16 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
         ],
     );
     assert_eq!(model.counting(), None);
+    let mut model = at(seat());
+    play(
+        &mut model,
+        [
+            (Event::Guest, &["LdmGuest"], "waiting"),
+            (failure(FailureKind::NotAllowed), &[], "failed !NotAllowed"),
+            (Event::Idle, &[], "name !NotAllowed"),
+        ],
+    );
+    assert_eq!(model.counting(), None);
 
     // Any key stops it, and an entry that is empty again begins it anew, from the top.
     let mut model = at(seat());
@@ -208,8 +268,22 @@ fn a_guest_is_counted_down_for_unless_somebody_is_there() {
 }
 
 #[test]
+fn a_server_that_somebody_chose_and_left_is_not_the_next_ones() {
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let seat = Seat { server: "beta".into(), servers: names.to_vec(), chosen: Some("beta".into()), ..Seat::default() };
+    // At an earlier greeter.
+    let mut model = at(seat);
+    assert_eq!(model.server(), Some("beta"));
+    play(&mut model, [(Event::Idle, &["LdmServer { name: None }"], "name"), (success(), &[], "name")]);
+    assert_eq!((model.server(), model.seat().unwrap().server.as_str()), (None, "alpha"));
+    play(&mut model, [(Event::Idle, &[], "name")]);
+    // One that is not offered is none.
+    assert_eq!(at(Seat { servers: names.to_vec(), chosen: Some("gamma".into()), ..Seat::default() }).server(), None);
+}
+
+#[test]
 fn a_guest_needs_nobody_to_choose() {
-    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] []")];
+    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] [] unasked")];
     for (preselected, want) in [(Some("mate"), start("mate")), (None, start("default"))] {
         let mut model = at(Seat { guest: true, ..Seat::default() });
         play(&mut model, [(Event::Guest, &["LdmGuest"], "waiting"), (success(), &[SESSIONS], "waiting")]);
@@ -256,6 +330,32 @@ fn power_is_confirmed_where_somebody_would_lose_something() {
 }
 
 #[test]
+fn no_login_is_left_open_for_whoever_wakes_the_computer() {
+    for (events, shown) in [
+        (vec![says(Hidden, "Password: ")], "secret Password: "),
+        (vec![says(Visible, "Code: ")], "visible Code: "),
+        (vec![success(), sessions(&["a", "b"], None, None)], "sessions 2 preselected None"),
+    ] {
+        let mut model = at(Seat { power: vec![Power::Suspend], ..Seat::default() });
+        model.update(submit("alice"));
+        for event in events {
+            model.update(event);
+        }
+        assert_eq!(screen(&model), shown);
+        let before = model.serial();
+        play(
+            &mut model,
+            [
+                (Event::Power(Power::Suspend), &[CANCEL], "name"),
+                (success(), &["LdmPower { action: Suspend, confirmed: false }"], "name"),
+                (success(), &[], "name"),
+            ],
+        );
+        assert_ne!(model.serial(), before, "what was typed is the one before's");
+    }
+}
+
+#[test]
 fn sessions_elsewhere_are_asked_about_first() {
     let elsewhere = || {
         answered(Response::LdmSessions(Sessions {
@@ -277,7 +377,7 @@ fn sessions_elsewhere_are_asked_about_first() {
         [
             (Event::Confirmed, &["LdmEndOthers"], "waiting"),
             (Event::Confirmed, &[], "waiting"),
-            (success(), &["start [\"ldm-session\", \"kiosk\"] []"], "starting"),
+            (success(), &["start [\"ldm-session\", \"kiosk\"] [] unasked"], "starting"),
         ],
     );
     let mut model = begun();
@@ -291,7 +391,7 @@ fn sessions_elsewhere_are_asked_about_first() {
     play(&mut model, [(Event::Idle, &[CANCEL], "name !Idle")]);
     assert_eq!(model.question(), None);
     // Another one has begun since: what was to be started is started after the second question.
-    let start = "start [\"ldm-session\", \"kiosk\"] []";
+    let start = "start [\"ldm-session\", \"kiosk\"] [] unasked";
     let mut model = begun();
     play(
         &mut model,
@@ -335,8 +435,76 @@ fn what_was_typed_is_dropped_when_nobody_is_there() {
 }
 
 #[test]
+fn what_one_chose_is_not_left_for_the_next() {
+    let any = "LdmServer { name: None }";
+    let names = ["alpha".to_owned(), "beta".to_owned()];
+    let chosen = || {
+        let mut model = at(Seat { server: "alpha".into(), servers: names.to_vec(), ..Seat::default() });
+        model.update(Event::LanguageChosen("de".into()));
+        model.update(Event::AskForSession(true));
+        model.update(Event::ServerChosen(Some("beta".into())));
+        model
+    };
+    let begins_anew = |model: &Model| {
+        assert_eq!((model.language(), model.asks_for_session(), model.server()), (None, false, None));
+        assert_eq!(model.seat().unwrap().server, "alpha");
+    };
+    let mut model = chosen();
+    // Escape is no other person's.
+    play(
+        &mut model,
+        [
+            (success(), &[], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Back, &[CANCEL], "name"),
+            (success(), &[], "name"),
+        ],
+    );
+    assert_eq!((model.language(), model.asks_for_session(), model.server()), (Some("de"), true, Some("beta")));
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Idle, &[CANCEL], "name !Idle"),
+            (success(), &[any], "name !Idle"),
+            (success(), &[], "name !Idle"),
+            // Once.
+            (Event::Idle, &[], "name !Idle"),
+        ],
+    );
+    begins_anew(&model);
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (success(), &[SESSIONS], "waiting"),
+            (sessions(&["xfce"], None, None), &["start [\"ldm-session\", \"xfce\"] [] unasked"], "starting"),
+        ],
+    );
+
+    // The daemon has not answered yet; nobody has typed anything; after a failure.
+    let mut model = chosen();
+    play(&mut model, [(Event::Idle, &[], "name"), (success(), &[any], "name"), (success(), &[], "name")]);
+    begins_anew(&model);
+    let mut model = chosen();
+    play(
+        &mut model,
+        [
+            (success(), &[], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (failure(FailureKind::ServerSilent), &[], "failed !ServerSilent"),
+            (Event::Idle, &[any], "name !ServerSilent"),
+            (success(), &[], "name !ServerSilent"),
+        ],
+    );
+    begins_anew(&model);
+}
+
+#[test]
 fn a_name_that_is_known_does_not_replace_what_is_typed() {
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(TYPED);
     let seat = Seat { username: Some("pupil".into()), countdown: Some(5), ..Seat::default() };
@@ -372,7 +540,7 @@ fn help_is_there_in_every_state_and_waits_for_the_login() {
     );
     assert!(!model.offers_sound_test());
     // A plain greetd is asked nothing.
-    let mut model = Model::new(String::new(), None);
+    let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(not_offered());
     play(
@@ -396,6 +564,27 @@ fn the_administrators_commands_may_fail() {
     );
     assert!(model.seat().unwrap().menu.is_empty());
     assert_eq!(model.last_failure().map(|failure| failure.kind), Some(FailureKind::CommandFailed));
+}
+
+#[test]
+fn what_is_cancelled_is_still_offered() {
+    let item = MenuItem { number: 3, name: "Browser".into() };
+    let mut model = at(Seat { menu: vec![item], ..Seat::default() });
+    let ask = "LdmMenu { number: 3 }";
+    play(
+        &mut model,
+        [
+            (submit("alice"), &[CREATE], "waiting"),
+            (says(Hidden, "Password: "), &[], "secret Password: "),
+            (Event::Menu(3), &[ask], "secret Password: "),
+            (Event::Back, &[CANCEL], "name"),
+            // The daemon answers both.
+            (foreign(ErrorType::Error, "cancelled"), &[], "name"),
+            (success(), &[], "name"),
+            (Event::Menu(3), &[ask], "name"),
+        ],
+    );
+    assert_eq!(model.seat().unwrap().menu.len(), 1);
 }
 
 #[test]

@@ -5,6 +5,17 @@ use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::helper::SessionEntry;
 use ldm_protocol::{Failure, Secret};
 
+/// What a greeter that starts again goes on with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// What stands in the name entry.
+    pub(crate) username: String,
+    /// The language that was chosen: a catalogue's name or a locale.
+    pub(crate) language: Option<String>,
+    /// The session is to be asked for.
+    pub(crate) ask_for_session: bool,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -198,6 +209,8 @@ pub(super) struct Progress {
     pub(super) answered: bool,
     /// The session that is to be started was offered, and not the administrator's decision.
     pub(super) chosen: bool,
+    /// The user has picked it.
+    pub(super) picked: bool,
     /// It is a guest's.
     pub(super) guest: bool,
     /// A session was refused: the next one is the user's choice.

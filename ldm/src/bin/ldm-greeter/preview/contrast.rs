@@ -19,7 +19,8 @@ const LETTERS: usize = 8;
 /// This much of a text's ground may be worse than what is reported: the edges of pictures and round corners.
 const EXEMPT: f64 = 0.03;
 
-type Colour = [f64; 3];
+/// Red, green and blue, from 0 to 1.
+pub(crate) type Colour = [f64; 3];
 
 /// The contrast of two opaque colours, from 1 to 21.
 pub(crate) fn ratio(a: Colour, b: Colour) -> f64 {
@@ -43,30 +44,44 @@ fn over(colour: Colour, alpha: f64, ground: Colour) -> Colour {
     [mix(red, red_below), mix(green, green_below), mix(blue, blue_below)]
 }
 
-/// The least contrast of a text of this colour in `area`; `None` if no letters are seen there.
-pub(crate) fn of_text(with: &Pixels, without: &Pixels, area: &Rect, colour: Colour, alpha: f64) -> Option<f64> {
-    let mut ratios: Vec<f64> = places(area)
+/// The least contrast of a text of this colour in `area`, and what is behind it there; `None` if no letters are seen there.
+pub(crate) fn of_text(
+    with: &Pixels,
+    without: &Pixels,
+    area: &Rect,
+    colour: Colour,
+    alpha: f64,
+) -> Option<(f64, Colour)> {
+    let on = |ground: Colour| (ratio(over(colour, alpha, ground), ground), ground);
+    let mut ratios: Vec<(f64, Colour)> = places(area)
         .filter_map(|(x, y)| {
             let ground = without.at(x, y)?;
             let letter = with.at(x, y).is_some_and(|drawn| differ(drawn, ground));
-            letter.then(|| ratio(over(colour, alpha, ground), ground))
+            letter.then(|| on(ground))
         })
         .collect();
     // A text in the colour of its ground differs from it nowhere.
     if ratios.len() < LETTERS {
-        ratios = places(area)
-            .filter_map(|(x, y)| without.at(x, y))
-            .map(|ground| ratio(over(colour, alpha, ground), ground))
-            .collect();
+        ratios = places(area).filter_map(|(x, y)| without.at(x, y)).map(on).collect();
     }
-    ratios.sort_by(f64::total_cmp);
+    ratios.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     ratios.get(share(ratios.len(), EXEMPT)).copied()
+}
+
+/// Around a widget, where its focus may be drawn.
+const AROUND: f32 = 6.0;
+
+/// What is looked at for the focus of a widget that has this place.
+pub(crate) fn around(area: &Rect) -> Rect {
+    let grown = area.inset_r(-AROUND, -AROUND);
+    let (left, top) = (grown.x().floor().max(0.0), grown.y().floor().max(0.0));
+    let (right, bottom) = ((grown.x() + grown.width()).ceil(), (grown.y() + grown.height()).ceil());
+    Rect::new(left, top, right - left, bottom - top)
 }
 
 /// How well the focus is seen: the contrast between focused and not, of as many pixels as a line around the widget would have.
 pub(crate) fn of_focus(focused: &Pixels, plain: &Pixels, area: &Rect) -> Option<f64> {
-    let grown = area.inset_r(-6.0, -6.0);
-    let mut ratios: Vec<f64> = places(&grown)
+    let mut ratios: Vec<f64> = places(&around(area))
         .filter_map(|(x, y)| {
             let (one, other) = (focused.at(x, y)?, plain.at(x, y)?);
             differ(one, other).then(|| ratio(one, other))
@@ -85,7 +100,7 @@ fn places(area: &Rect) -> impl Iterator<Item = (usize, usize)> {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Places on a screen.
-fn whole(length: f32) -> usize {
+pub(crate) fn whole(length: f32) -> usize {
     length.clamp(0.0, 32_768.0) as usize
 }
 

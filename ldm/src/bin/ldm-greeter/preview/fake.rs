@@ -28,13 +28,16 @@ pub(crate) const LAYOUTS: [&str; 2] = ["us", "de"];
 /// The name that users of a preview have.
 pub(crate) const USER: &str = "alex.example";
 
+/// The server that is made up.
+const SERVER: &str = "school.example";
+
 impl Fake {
     /// A school's client with several servers.
     pub(crate) fn new() -> Self {
         Self {
             seat: Seat {
                 hostname: "room12-pc07".to_owned(),
-                server: "school.example".to_owned(),
+                server: SERVER.to_owned(),
                 power: vec![Power::Reboot, Power::ShutDown, Power::Suspend],
                 ..Seat::default()
             },
@@ -47,7 +50,7 @@ impl Fake {
 
     /// Everything that can be chosen.
     pub(crate) fn with_choices(mut self) -> Self {
-        self.seat.servers = ["school.example", "library.example", "old.example"].map(str::to_owned).to_vec();
+        self.seat.servers = [SERVER, "library.example", "old.example"].map(str::to_owned).to_vec();
         self.seat.menu = vec![
             MenuItem { number: 0, name: "Test page".to_owned() },
             MenuItem { number: 1, name: "Network test".to_owned() },
@@ -78,13 +81,13 @@ impl Fake {
 /// The server asks.
 pub(crate) fn question(secret: bool, text: &str) -> Response {
     let auth_message_type = if secret { AuthMessageType::Secret } else { AuthMessageType::Visible };
-    Response::AuthMessage { auth_message_type, auth_message: text.to_owned() }
+    Response::AuthMessage { auth_message_type, auth_message: text.to_owned(), server: Some(SERVER.to_owned()) }
 }
 
 /// The server says.
 pub(crate) fn message(error: bool, text: &str) -> Response {
     let auth_message_type = if error { AuthMessageType::Error } else { AuthMessageType::Info };
-    Response::AuthMessage { auth_message_type, auth_message: text.to_owned() }
+    Response::AuthMessage { auth_message_type, auth_message: text.to_owned(), server: Some(SERVER.to_owned()) }
 }
 
 /// It failed.
@@ -102,7 +105,7 @@ pub(crate) fn failed(kind: FailureKind) -> Failure {
         FailureKind::SessionTooShort => "startxfce4: cannot write to the home directory: No space left on device",
         _ => "No such file or directory",
     };
-    Failure::new(kind).server("school.example").session("xfce").detail(detail)
+    Failure::new(kind).server(SERVER).session("xfce").detail(detail)
 }
 
 /// A session elsewhere.
@@ -129,7 +132,6 @@ fn sessions() -> Sessions {
             entry("icewm", "IceWM", ""),
             entry("kiosk", "Kiosk", "The library's catalogue"),
         ],
-        preselected: Some("xfce".to_owned()),
         languages: ["de_DE.UTF-8", "en_GB.UTF-8", "fr_FR.UTF-8", "ja_JP.UTF-8"].map(str::to_owned).to_vec(),
         language: Some("en_GB.UTF-8".to_owned()),
         ..Sessions::default()
@@ -142,7 +144,7 @@ fn facts() -> Facts {
         addresses: vec!["192.0.2.107".to_owned(), "2001:db8::107".to_owned()],
         mac: Some("02:00:00:00:01:07".to_owned()),
         transport: Some(Transport {
-            server: "school.example".to_owned(),
+            server: SERVER.to_owned(),
             software: "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7".to_owned(),
             key_exchange: "mlkem768x25519-sha256".to_owned(),
             host_key: "ssh-ed25519".to_owned(),

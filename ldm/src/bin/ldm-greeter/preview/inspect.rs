@@ -6,6 +6,7 @@ use gtk4::graphene::Rect;
 use gtk4::{pango, prelude::*};
 
 use super::contrast;
+use super::measure::Complaint;
 use super::shot::{self, Pixels};
 
 /// Names and classes of texts that are data: where the data are longer than any room, they end with an ellipsis.
@@ -31,10 +32,21 @@ pub(crate) struct Text {
     widget: gtk4::Widget,
     words: String,
     /// Its place in the picture.
-    area: Rect,
+    pub(crate) area: Rect,
 }
 
 impl Text {
+    /// Whether it is in this widget.
+    pub(crate) fn is_in(&self, widget: &gtk4::Widget) -> bool {
+        self.widget.is_ancestor(widget)
+    }
+
+    /// Whatever would make it look different, or be somewhere else.
+    pub(crate) fn key(&self) -> String {
+        let Self { widget, words, area } = self;
+        format!("{} {words} {} {} {} {}", kind(widget), area.x(), area.y(), area.width(), area.height())
+    }
+
     /// How it is called in messages: the nearest name, and the text's beginning.
     fn shown(&self) -> String {
         let text: String = self.words.chars().take(40).collect();
@@ -104,18 +116,47 @@ fn called(widget: &gtk4::Widget) -> String {
 
 /// The names that a style sheet can use for what is there now.
 pub(crate) fn names(window: &gtk4::Window, into: &mut BTreeSet<String>) {
-    let mut waiting: Vec<gtk4::Widget> = vec![window.clone().upcast()];
-    while let Some(widget) = waiting.pop() {
+    every(window, |widget| {
         let name = widget.widget_name();
         if name != widget.type_().name() {
             into.insert(name.to_string());
         }
+    });
+}
+
+/// The classes that what is there now has.
+pub(crate) fn classes(window: &gtk4::Window, into: &mut BTreeSet<String>) {
+    every(window, |widget| into.extend(widget.css_classes().into_iter().map(String::from)));
+}
+
+/// Looks at every widget, seen or not.
+fn every(window: &gtk4::Window, mut look: impl FnMut(&gtk4::Widget)) {
+    let mut waiting: Vec<gtk4::Widget> = vec![window.clone().upcast()];
+    while let Some(widget) = waiting.pop() {
+        look(&widget);
         let mut child = widget.first_child();
         while let Some(one) = child {
             child = one.next_sibling();
             waiting.push(one);
         }
     }
+}
+
+/// What a style sheet can tell apart among what is there now.
+pub(crate) fn kinds(window: &gtk4::Window, into: &mut BTreeSet<String>) {
+    into.extend(widgets(window).iter().map(|(widget, _)| kind(widget)));
+}
+
+/// What a style sheet can know of a widget: node names, names, classes and states, up to the window.
+fn kind(widget: &gtk4::Widget) -> String {
+    let direction = gtk4::StateFlags::DIR_LTR | gtk4::StateFlags::DIR_RTL;
+    let around = std::iter::successors(Some(widget.clone()), WidgetExt::parent);
+    let node = |widget: gtk4::Widget| {
+        let classes = widget.css_classes().join(".");
+        let state = widget.state_flags().difference(direction).bits();
+        format!("{}#{}.{classes}:{state}", widget.css_name(), widget.widget_name())
+    };
+    around.map(node).collect::<Vec<_>>().join(" ")
 }
 
 /// What is cut off or outside of the screen, one line each.
@@ -145,8 +186,12 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
         if let Some(scrolled) = widget.downcast_ref::<gtk4::ScrolledWindow>() {
             let adjustment = scrolled.vadjustment();
             let line = f64::from(line_height(&widget));
-            if adjustment.upper() > adjustment.page_size() + 1.0 && adjustment.page_size() < line {
+            let more = adjustment.upper() > adjustment.page_size() + 1.0;
+            if more && adjustment.page_size() < line {
                 lines.push(format!("{} shows less than one line", called(&widget)));
+            }
+            if more && !long && on_a_big_monitor(&widget) {
+                lines.push(format!("{} scrolls where there is room for all of it", called(&widget)));
             }
         }
     }
@@ -159,6 +204,10 @@ pub(crate) fn clipped(window: &gtk4::Window, width: i32, height: i32, long: bool
     }
     lines.dedup();
     lines
+}
+
+fn on_a_big_monitor(widget: &gtk4::Widget) -> bool {
+    std::iter::successors(Some(widget.clone()), WidgetExt::parent).any(|around| around.has_css_class("large"))
 }
 
 fn short(length: i32) -> f32 {
@@ -231,9 +280,15 @@ pub(crate) fn colours(texts: &[Text]) -> Vec<([f64; 3], f64)> {
     texts.iter().map(colour).collect()
 }
 
-/// Texts whose contrast is too low, one line each. `with` and `without` are the pictures with the texts and without them.
-pub(crate) fn unreadable(texts: &[Text], colours: &[([f64; 3], f64)], with: &Pixels, without: &Pixels) -> Vec<String> {
-    let mut lines = Vec::new();
+/// Texts whose contrast is too low; `when` is said of each. `with` and `without` are the pictures with the texts and without them.
+pub(crate) fn unreadable(
+    texts: &[Text],
+    colours: &[([f64; 3], f64)],
+    when: &str,
+    with: &Pixels,
+    without: &Pixels,
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
     for (text, &(colour, alpha)) in texts.iter().zip(colours) {
         // What cannot be used now is exempt (WCAG 1.4.3, "Incidental").
         if !text.widget.is_sensitive() {
@@ -241,11 +296,18 @@ pub(crate) fn unreadable(texts: &[Text], colours: &[([f64; 3], f64)], with: &Pix
         }
         let Some(area) = visible(&text.widget, &text.area) else { continue };
         let needed = if is_large(&text.widget) { contrast::LARGE } else { contrast::TEXT };
-        if let Some(ratio) = contrast::of_text(with, without, &area, colour, alpha).filter(|ratio| *ratio < needed) {
-            lines.push(format!("{}: contrast {ratio:.2}, needed {needed}", text.shown()));
+        let measured = contrast::of_text(with, without, &area, colour, alpha);
+        if let Some((ratio, ground)) = measured.filter(|(ratio, _)| *ratio < needed) {
+            complaints.push(Complaint {
+                what: format!("{}{when}", text.shown()),
+                measured: format!(": contrast {ratio:.2}, needed {needed}"),
+                colours: Some((colour, ground)),
+                name: called(&text.widget),
+                cause: None,
+            });
         }
     }
-    lines
+    complaints
 }
 
 /// What of it the list around it shows.

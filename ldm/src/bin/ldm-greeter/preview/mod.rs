@@ -6,7 +6,9 @@ mod check;
 mod contrast;
 mod fake;
 mod inspect;
+mod measure;
 mod patience;
+mod place;
 mod scenarios;
 mod shot;
 
@@ -24,7 +26,7 @@ use ldm_protocol::greetd::Response;
 
 use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
-use crate::model::{Action, Event, Model};
+use crate::model::{Action, Event, Kept, Model};
 use crate::screens::Screens;
 use crate::seen::Wrong;
 use crate::theme::{self, Look};
@@ -96,7 +98,7 @@ impl Preview {
         gtk4::init()?;
         i18n::init();
         if let Some(language) = &self.language {
-            anyhow::ensure!(i18n::switch(language), "there is no catalogue for {language}");
+            anyhow::ensure!(i18n::begin(language), "there is no catalogue for {language}");
         }
         let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
         monitors::pretend(self.size);
@@ -139,7 +141,7 @@ impl Preview {
             if let Some(path) = &self.screenshot {
                 let suffix = if self.jpeg { "jpg" } else { "png" };
                 let path = if several { path.join(format!("{name}.{suffix}")) } else { path.clone() };
-                let picture = shot::take(&window, self.size.0, self.size.1);
+                let picture = shot::take(&window, &shot::whole(self.size));
                 let picture = picture.ok_or_else(|| anyhow::anyhow!("nothing was drawn"))?;
                 let saved = if self.jpeg {
                     let pixels = gdk::pixbuf_get_from_texture(&picture);
@@ -335,7 +337,7 @@ impl Stage {
     fn new(look: &Rc<Look>, scenario: Scenario, purpose: Purpose) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
-            model: RefCell::new(Model::new(String::new(), None)),
+            model: RefCell::new(Model::new(Kept::default(), None)),
             window: OnceCell::new(),
             fake: RefCell::new(scenario.fake),
             complaints: RefCell::default(),
@@ -420,7 +422,7 @@ impl Stage {
 
     fn close(self) {
         // What the user switched on is the display's, and would stay.
-        let mut plain = Model::new(String::new(), None);
+        let mut plain = Model::new(Kept::default(), None);
         plain.update(Event::Opened);
         plain.update(Event::Answered(Response::LdmSeat(Box::default())));
         if let Some(window) = self.0.window.get() {

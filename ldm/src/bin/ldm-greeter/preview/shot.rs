@@ -7,6 +7,7 @@ use gtk4::glib::ControlFlow;
 use gtk4::graphene::{Point, Rect};
 use gtk4::{gdk, glib, gsk, prelude::*};
 
+use super::contrast::{self, Colour};
 use super::inspect;
 
 /// Frames after which something that is still moving will not come to rest.
@@ -30,6 +31,15 @@ pub(crate) fn settle(window: &gtk4::Window) -> bool {
     false
 }
 
+/// Draws what has another colour, or has scrolled or moved because of that.
+pub(crate) fn redraw(window: &gtk4::Window) {
+    let before = inspect::widgets(window);
+    frame(window);
+    if inspect::widgets(window) != before {
+        settle(window);
+    }
+}
+
 /// One frame, what the X server says to it, and what is done when there is nothing else to do.
 fn frame(window: &gtk4::Window) {
     let context = glib::MainContext::default();
@@ -39,7 +49,6 @@ fn frame(window: &gtk4::Window) {
         done.set(true);
         ControlFlow::Break
     });
-    window.queue_draw();
     while !drawn.get() {
         context.iteration(true);
     }
@@ -81,6 +90,11 @@ pub(crate) fn layers(window: &gtk4::Window) -> Vec<(gtk4::Widget, f32, f32)> {
     layers
 }
 
+/// All of a screen of this size.
+pub(crate) fn whole((width, height): (i32, i32)) -> Rect {
+    Rect::new(0.0, 0.0, pixels(width), pixels(height))
+}
+
 /// The place of an open menu in the picture.
 pub(crate) fn place(window: &gtk4::Window, menu: &gtk4::Widget) -> Option<Rect> {
     let (_, x, y) = layers(window).into_iter().find(|(layer, ..)| layer == menu)?;
@@ -98,8 +112,8 @@ fn pixels(length: i32) -> f32 {
     length as f32
 }
 
-/// Draws it all, `width` × `height` from the window's corner.
-pub(crate) fn take(window: &gtk4::Window, width: i32, height: i32) -> Option<gdk::Texture> {
+/// A picture of all that is in this area, whose edges are whole pixels.
+pub(crate) fn take(window: &gtk4::Window, area: &Rect) -> Option<gdk::Texture> {
     let snapshot = gtk4::Snapshot::new();
     for (widget, x, y) in layers(window) {
         snapshot.save();
@@ -108,31 +122,34 @@ pub(crate) fn take(window: &gtk4::Window, width: i32, height: i32) -> Option<gdk
         snapshot.restore();
     }
     let node: gsk::RenderNode = snapshot.to_node()?;
-    let area = Rect::new(0.0, 0.0, pixels(width), pixels(height));
-    Some(window.renderer()?.render_texture(node, Some(&area)))
+    Some(window.renderer()?.render_texture(node, Some(area)))
 }
 
 /// A picture's pixels.
 pub(crate) struct Pixels {
-    /// Across.
-    pub(crate) width: usize,
+    /// Where its corner is on the screen.
+    left: usize,
+    top: usize,
+    width: usize,
     data: Vec<u8>,
 }
 
 impl Pixels {
-    /// The pixels of a texture.
-    pub(crate) fn of(texture: &gdk::Texture) -> Self {
+    /// What there is in this area.
+    pub(crate) fn take(window: &gtk4::Window, area: &Rect) -> Option<Self> {
+        let texture = take(window, area)?;
         let width = usize::try_from(texture.width()).unwrap_or_default();
         let height = usize::try_from(texture.height()).unwrap_or_default();
         let mut data = vec![0; width * height * 4];
         if width > 0 && height > 0 {
             texture.download(&mut data, width * 4);
         }
-        Self { width, data }
+        Some(Self { left: contrast::whole(area.x()), top: contrast::whole(area.y()), width, data })
     }
 
-    /// Red, green and blue, from 0 to 1; `None` outside.
-    pub(crate) fn at(&self, x: usize, y: usize) -> Option<[f64; 3]> {
+    /// The colour at this place of the screen; `None` outside of the picture.
+    pub(crate) fn at(&self, x: usize, y: usize) -> Option<Colour> {
+        let (x, y) = (x.checked_sub(self.left)?, y.checked_sub(self.top)?);
         if x >= self.width {
             return None;
         }

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ldm_protocol::near;
 use nix::fcntl::OFlag;
 
 use super::ThemeError;
@@ -122,6 +123,16 @@ impl Folder {
         self.path.join(name).symlink_metadata().is_ok()
     }
 
+    /// That there is no file of this name, and which one was perhaps meant: the letters' case counts, and is easily forgotten.
+    pub(crate) fn lacks(&self, name: &str) -> String {
+        let names = self.names();
+        let small: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let near = near::nearest(&name.to_lowercase(), small.iter().map(String::as_str));
+        let meant = names.iter().zip(&small).find(|(_, small)| near == Some(small.as_str()));
+        let meant = meant.map(|(meant, _)| format!(" (perhaps {meant}?)")).unwrap_or_default();
+        format!("there is no “{name}”{meant}")
+    }
+
     /// The names of what is in it, in order.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
@@ -185,6 +196,17 @@ mod tests {
         }
         fs::write(at("large.css"), "x".repeat(11)).unwrap();
         assert!(folder.text("large.css", 10).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_was_perhaps_another() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("sea.jpg"), "").unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        for (name, want) in [("Sea.JPG", true), ("sea.png", true), ("see.jpg", true), ("logo.png", false)] {
+            let meant = if want { " (perhaps sea.jpg?)" } else { "" };
+            assert_eq!(folder.lacks(name), format!("there is no “{name}”{meant}"));
+        }
     }
 
     #[test]

@@ -333,7 +333,7 @@ pub(crate) fn picture_file(
 ) -> Result<Option<(glib::Bytes, Kind)>, ThemeError> {
     let Slot::File(name, line) = slot else { return Ok(None) };
     let Some(bytes) = folder.read(name, picture::BYTES)? else {
-        let what = format!("there is no “{name}”; the default theme's is used");
+        let what = format!("{}; the default theme's is used", folder.lacks(name));
         remarks.push(ThemeError::Line { path: folder.join("theme.ini"), line: *line, what });
         return Ok(None);
     };

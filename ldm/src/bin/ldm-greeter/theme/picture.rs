@@ -36,7 +36,7 @@ pub(crate) enum PictureError {
     #[error("neither PNG, JPEG nor SVG")]
     Kind,
     /// More than the greeter may hold in memory.
-    #[error("{0}×{1} pixels are too many")]
+    #[error("{0}×{1} pixels are too many: at most 24 million, and 16384 on an edge")]
     Large(u32, u32),
     /// No loader for SVG.
     #[error("SVG cannot be read here: install librsvg2-common, or put a PNG of the same name beside it")]

@@ -49,14 +49,17 @@ pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
     let mut reader = Reader {
         rest: text,
         line: 1,
-        depth: 0,
+        open: Vec::new(),
         defining: false,
         parts: 0,
         declaration: Declaration::default(),
         sheet: Sheet::default(),
     };
     match reader.all() {
-        Ok(()) => Ok(reader.sheet),
+        Ok(()) => match reader.open.pop() {
+            None => Ok(reader.sheet),
+            Some(line) => Err((line, "a “{” without its “}”".to_owned())),
+        },
         Err(what) => Err((reader.line, what.to_owned())),
     }
 }
@@ -67,8 +70,8 @@ const PARTS: usize = 100;
 struct Reader<'a> {
     rest: &'a str,
     line: usize,
-    /// Braces that are open: names and classes count outside of declarations only.
-    depth: usize,
+    /// The lines of braces that are open: names and classes count outside of declarations only.
+    open: Vec<usize>,
     /// Between `@define-color` and its end.
     defining: bool,
     /// Words and marks outside of declarations, since the last separator.
@@ -89,7 +92,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             self.parts = match c {
-                _ if self.depth > 0 => 0,
+                _ if !self.open.is_empty() => 0,
                 ',' | ';' | '{' | '}' => 0,
                 c => self.parts + usize::from(!c.is_whitespace()),
             };
@@ -108,7 +111,7 @@ impl<'a> Reader<'a> {
                     self.at(name, line)?;
                     continue;
                 }
-                '#' | '.' if self.depth == 0 && !self.defining => {
+                '#' | '.' if self.open.is_empty() && !self.defining => {
                     self.skip(1);
                     let (name, line) = (self.word(), self.line);
                     let list = if c == '#' { &mut self.sheet.names } else { &mut self.sheet.classes };
@@ -125,18 +128,18 @@ impl<'a> Reader<'a> {
                 }
                 ';' | '{' | '}' => {
                     self.declaration = Declaration::default();
-                    if c == '{' && self.depth == 0 {
+                    if c == '{' && self.open.is_empty() {
                         self.sheet.selectors.push(self.line);
                     }
                     match c {
                         ';' => self.defining = false,
-                        '{' => self.depth += 1,
-                        _ => self.depth = self.depth.saturating_sub(1),
+                        '{' => self.open.push(self.line),
+                        _ => drop(self.open.pop()),
                     }
                 }
-                ',' if self.depth == 0 && !self.defining => self.sheet.selectors.push(self.line),
-                ':' | ',' | '(' | ')' if self.depth > 0 => self.declaration.mark(c)?,
-                _ if self.depth > 0 && limits::begins_number(self.rest) => {
+                ',' if self.open.is_empty() && !self.defining => self.sheet.selectors.push(self.line),
+                ':' | ',' | '(' | ')' if !self.open.is_empty() => self.declaration.mark(c)?,
+                _ if !self.open.is_empty() && limits::begins_number(self.rest) => {
                     let (length, number) = limits::number(self.rest);
                     self.skip(length);
                     let unit = match self.rest.chars().next() {
@@ -150,7 +153,7 @@ impl<'a> Reader<'a> {
                 }
                 c if begins_word(c) => {
                     let name = self.word();
-                    if self.depth > 0 {
+                    if !self.open.is_empty() {
                         self.declaration.word(name);
                     }
                     if self.rest.starts_with('(') {
@@ -300,6 +303,7 @@ mod tests {
             ("a { background: url(x", 1),
             ("a { background: url(\"x\ny\") }", 1),
             ("/* no end", 1),
+            ("a { color: red; }\n#b {\n color: red;\n#c { color: red; }\n", 2),
             ("@import file;", 1),
             ("a { background: -gtk-icontheme('x') }", 1),
         ] {

@@ -151,7 +151,7 @@ pub(crate) fn check(folder: &Folder) -> Result<Vec<(String, Sheet)>, Vec<ThemeEr
                 let what = format!("“{file}” is not the name of a file in the theme's folder");
                 errors.push(line(*number, what));
             } else if !folder.has(file) {
-                errors.push(line(*number, format!("there is no “{file}”")));
+                errors.push(line(*number, folder.lacks(file)));
             }
         }
         for (file, number) in sheet.files.iter().filter(|(file, _)| plain(file) && folder.has(file)) {

@@ -1,0 +1,139 @@
+//! What one person leaves at the greeter, and whether another finds it.
+
+use super::*;
+
+/// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how
+/// long that person had been typing by then.
+fn leaves_and_another_comes(lab: &mut Lab) -> Result<(), (Option<Request>, Duration)> {
+    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match lab.read() {
+        Ok(Some(request)) if is(&request) => Ok(()),
+        other => Err((other.ok().flatten(), since.elapsed())),
+    };
+    for name in ["carol", "dave"] {
+        let since = Instant::now();
+        lab.type_text(name);
+        wanted(lab, since, &|request| matches!(request, Request::LdmPrepare))?;
+        lab.say(&Response::Success);
+        lab.key("Return");
+        // Nothing is left of the name before.
+        wanted(lab, since, &|request| matches!(request, Request::CreateSession { username } if username == name))?;
+        if name == "carol" {
+            lab.asks(AuthMessageType::Secret, "Password: ");
+            lab.type_text("half a pass");
+            // A while later the attempt is given up by itself.
+            wanted(lab, since, &|request| matches!(request, Request::CancelSession))?;
+            lab.say(&Response::Success);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_finds_what_another_left() {
+    // On a busy machine, typing a name may take longer than it takes until nobody seems to be there.
+    let mut idle = 1;
+    loop {
+        let Some(mut lab) = Lab::idling(&idle.to_string()) else { return };
+        match leaves_and_another_comes(&mut lab) {
+            Ok(()) => return,
+            Err((other, typing)) => {
+                let slow = typing.as_secs() >= idle;
+                assert!(slow && idle < PATIENCE.as_secs(), "idle after {idle} s, typing for {typing:?}: {other:?}");
+                idle *= 2;
+            }
+        }
+    }
+}
+
+/// German, where gettext is installed.
+fn german() -> Option<TempDir> {
+    let (dir, po) = (TempDir::new().unwrap(), concat!(env!("CARGO_MANIFEST_DIR"), "/../po/de.po"));
+    let to = dir.path().join("de/LC_MESSAGES");
+    std::fs::create_dir_all(&to).unwrap();
+    let Ok(status) = Command::new("msgfmt").arg("-o").arg(to.join("ldm.mo")).arg(po).status() else {
+        eprintln!("skipped: gettext is needed");
+        return None;
+    };
+    assert!(status.success());
+    Some(dir)
+}
+
+/// Opens the menu at this place of those at the bottom.
+fn open_menu(lab: &Lab, place: usize) {
+    lab.key("F10");
+    for _ in 1..place {
+        lab.key("Tab");
+    }
+    lab.key("space");
+}
+
+#[test]
+fn a_language_and_an_open_menu_are_not_left_for_the_next() {
+    let Some(catalogues) = german() else { return };
+    let directory = catalogues.path().to_str().unwrap();
+    let Some(mut lab) = Lab::with(&[], &[("LDM_GREETER_IDLE", "3"), ("LDM_LOCALEDIR", directory)], |_| None) else {
+        return;
+    };
+    assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+    lab.say(&Response::LdmSeat(Box::default()));
+    assert!(matches!(lab.hear(), Request::LdmFacts));
+    lab.refuse();
+    lab.wait_for_window();
+    // Session, language.
+    open_menu(&lab, 2);
+    lab.key("d");
+    lab.key("Return");
+    lab.wait_for_title("Anmelden");
+    open_menu(&lab, 1);
+    // Nobody is there.
+    lab.wait_for_title("Log in");
+    lab.name("dave");
+}
+
+#[test]
+fn the_screen_readers_key_keeps_what_was_chosen() {
+    let Some(catalogues) = german() else { return };
+    let directory = catalogues.path().to_str().unwrap();
+    let Some(mut lab) = Lab::with(&[], &[("LDM_LOCALEDIR", directory)], |_| None) else { return };
+    let servers = ["alpha", "beta"].map(str::to_owned).to_vec();
+    let seat = Seat { server: "alpha".into(), servers, ..Seat::default() };
+    let greet = |lab: &mut Lab, seat: &Seat, title: &str| {
+        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
+        lab.say(&Response::LdmSeat(Box::new(seat.clone())));
+        assert!(matches!(lab.hear(), Request::LdmFacts));
+        lab.refuse();
+        lab.wait_for_title(title);
+    };
+    greet(&mut lab, &seat, "Log in");
+    // Server, session, language.
+    open_menu(&lab, 3);
+    lab.key("d");
+    lab.key("Return");
+    lab.wait_for_title("Anmelden");
+    open_menu(&lab, 2);
+    lab.key("Down");
+    lab.key("Return");
+    lab.key("alt+super+s");
+    assert!(matches!(lab.hear(), Request::LdmAccess { access } if access.screen_reader));
+    lab.say(&Response::Success);
+    greet(&mut lab, &seat, "Anmelden");
+    lab.name("carol");
+    lab.asks(AuthMessageType::Secret, "Password: ");
+    lab.key("Return");
+    assert_eq!(lab.hear_answer().as_deref(), Some(""));
+    lab.say(&Response::Success);
+    assert!(matches!(lab.hear(), Request::LdmSessions));
+    let entry = |id: &str| SessionEntry { id: id.into(), name: id.to_uppercase(), comment: None };
+    lab.say(&Response::LdmSessions(Sessions {
+        sessions: vec![entry("xfce"), entry("icewm")],
+        preselected: Some("xfce".into()),
+        remembered: true,
+        languages: vec!["de_DE.UTF-8".into()],
+        ..Sessions::default()
+    }));
+    // It is asked for.
+    lab.key("Down");
+    lab.key("Return");
+    let Request::StartSession { cmd, env, unasked: false } = lab.hear() else { panic!("not start_session") };
+    assert_eq!((cmd[1].as_str(), env), ("icewm", vec!["LANG=de_DE.UTF-8".to_owned()]));
+}
