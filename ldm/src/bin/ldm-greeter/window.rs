@@ -166,7 +166,7 @@ impl Window {
         });
         place.replace(Rc::downgrade(&this));
         for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
-            shorten(button);
+            page::shorten(button);
         }
         this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
@@ -559,14 +559,6 @@ impl Window {
         self.status.set_visible(!self.tiny.get() || !status.is_empty());
         self.field.show_locks(!self.tiny.get() || !status.is_empty());
         set(&self.status, &status);
-    }
-}
-
-/// Where there is no room, the end of a button's text goes, and not the end of the row.
-fn shorten(button: &gtk4::Button) {
-    button.set_label("");
-    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
-        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }
 
