@@ -17,6 +17,9 @@ pub const SESSION_COMMAND: &str = "ldm-session";
 /// The id that stands for the server's own default session.
 pub const DEFAULT_SESSION: &str = "default";
 
+/// The `LDM_THEME` of a greeter that is to read no theme.
+pub const BUILT_IN_LOOK: &str = "built-in";
+
 /// Version of the `ldm_…` messages. A daemon answers a greeter of another version with an error.
 pub const VERSION: u32 = 2;
 
@@ -80,6 +83,8 @@ pub enum Request {
         /// The user has been told that somebody is logged in here. Without it [`Response::LdmConfirm`] may be the answer.
         confirmed: bool,
     },
+    /// The first frame is on the screen.
+    LdmShown,
     /// For the help page.
     LdmFacts,
     /// Play a tone; [`Facts::sound`] tells how it went.

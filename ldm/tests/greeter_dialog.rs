@@ -119,9 +119,19 @@ impl Lab {
     }
 
     fn hear(&mut self) -> Request {
-        match frame::read(&mut self.daemon).expect("a request") {
+        match self.read().expect("a request") {
             Some(request) => request,
             None => panic!("the greeter has ended: {:?}", self.end()),
+        }
+    }
+
+    /// The next request, but for the one that says that the first frame is drawn: that is answered here.
+    fn read(&mut self) -> Result<Option<Request>, frame::FrameError> {
+        loop {
+            match frame::read(&mut self.daemon) {
+                Ok(Some(Request::LdmShown)) => self.say(&Response::Success),
+                other => return other,
+            }
         }
     }
 

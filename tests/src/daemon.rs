@@ -29,6 +29,7 @@ pub struct Builder<'a> {
     user: Option<&'a User>,
     greeter_user: Option<User>,
     by: Vec<String>,
+    own_greeter: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -92,6 +93,13 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// Leaves the greeter to the daemon: it is the program `ldm-greeter` beside it.
+    #[must_use]
+    pub fn own_greeter(mut self) -> Self {
+        self.own_greeter = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Result<Daemon> {
         Daemon::start(self)
@@ -112,7 +120,16 @@ impl Daemon {
     /// A daemon with the scenario's own greeter and the most verbose log.
     pub fn builder(lab: &Lab) -> Builder<'_> {
         let keys = BTreeMap::from([("LDM_LOGLEVEL".to_owned(), "7".to_owned())]);
-        Builder { lab, keys, display: None, arguments: Vec::new(), user: None, greeter_user: None, by: Vec::new() }
+        Builder {
+            lab,
+            keys,
+            display: None,
+            arguments: Vec::new(),
+            user: None,
+            greeter_user: None,
+            by: Vec::new(),
+            own_greeter: false,
+        }
     }
 
     /// A daemon on this display for this server.
@@ -143,6 +160,9 @@ impl Daemon {
         ];
         for (key, value) in defaults {
             builder.keys.entry(key).or_insert(value);
+        }
+        if builder.own_greeter {
+            builder.keys.remove("LDM_GREETER");
         }
         let mut text = String::from("[Default]\n");
         for (key, value) in &builder.keys {

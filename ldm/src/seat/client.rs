@@ -112,6 +112,7 @@ pub(super) fn is_about_client(request: &Request) -> bool {
             | Request::LdmMenu { .. }
             | Request::LdmPower { .. }
             | Request::LdmFacts
+            | Request::LdmShown
             | Request::LdmSoundTest
             | Request::LdmAccess { .. }
             | Request::LdmLayout { .. }
@@ -154,6 +155,7 @@ impl Seat {
                 };
                 self.act(Action::Facts(Box::new(facts)));
             }
+            Request::LdmShown => self.greeter_shown(),
             Request::LdmSoundTest if self.has_greeter() => {
                 if self.client.sound != SoundTest::Playing {
                     self.client.sound = SoundTest::Playing;

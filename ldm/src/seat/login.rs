@@ -115,6 +115,7 @@ impl Seat {
             | Request::LdmMenu { .. }
             | Request::LdmPower { .. }
             | Request::LdmFacts
+            | Request::LdmShown
             | Request::LdmSoundTest
             | Request::LdmAccess { .. }
             | Request::LdmLayout { .. } => self.client_request(request),
@@ -126,6 +127,10 @@ impl Seat {
         if version != greetd::VERSION {
             self.misused(&format!("this ldm speaks version {} of its messages", greetd::VERSION));
             return;
+        }
+        // It has started itself again.
+        if self.ours {
+            self.greeter_begins();
         }
         self.ours = true;
         let seat = greetd::Seat {

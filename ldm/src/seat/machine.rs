@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::client::Client;
 use super::login::Login;
+use super::shown::Shown;
 use super::{Action, EXIT_DISPLAY, EXIT_SESSION, Event, Policy};
 use crate::worker::protocol::Command;
 
@@ -144,6 +145,7 @@ pub struct Seat {
     pub(super) guest_refused: bool,
     auto_backoff: Backoff,
     pub(super) client: Client,
+    pub(super) shown: Shown,
     workers: u64,
     display: Display,
     greeter: Greeter,
@@ -172,6 +174,7 @@ impl Seat {
             guest_refused: false,
             auto_backoff: Backoff::default(),
             client: Client::default(),
+            shown: Shown::default(),
             workers: 0,
             display: Display::Down,
             greeter: Greeter::Down,
@@ -200,7 +203,8 @@ impl Seat {
             _ => None,
         };
         let worker = self.worker.as_ref().and_then(|w| w.until);
-        [greeter, state, worker, self.guest_until()].into_iter().flatten().min()
+        let shown = self.shown.deadline().filter(|_| self.greeter == Greeter::Up);
+        [greeter, state, worker, shown, self.guest_until()].into_iter().flatten().min()
     }
 
     /// What follows from an event.
@@ -293,8 +297,7 @@ impl Seat {
         self.act(Action::CloseLink);
         if self.greeter != Greeter::Down {
             // Without a display it can neither show nor ask anything.
-            self.greeter = Greeter::Killed;
-            self.act(Action::KillGreeter);
+            self.kill_greeter();
         }
         let retry_at = self.display_backoff.down(self.now);
         self.state = if self.policy.attached {
@@ -314,6 +317,7 @@ impl Seat {
         self.ours = false;
         self.client.greeter_gone();
         self.greeter_backoff.up(self.now);
+        self.greeter_begins();
         self.act(Action::StartGreeter);
     }
 
@@ -329,8 +333,14 @@ impl Seat {
         }
     }
 
+    fn kill_greeter(&mut self) {
+        self.greeter = Greeter::Killed;
+        self.act(Action::KillGreeter);
+    }
+
     fn greeter_exited(&mut self, why: &str) {
         let was = std::mem::replace(&mut self.greeter, Greeter::Down);
+        self.greeter_gone(was == Greeter::Up);
         match std::mem::replace(&mut self.state, State::Greeting) {
             State::StartingSession(Starting::GreeterEnds(choice)) => self.start_session(choice),
             State::Greeting | State::Connecting(_) | State::Authenticating(_) | State::Choosing(_) => {
@@ -513,12 +523,12 @@ impl Seat {
     // --- time and the end ---
 
     fn tick(&mut self) {
+        if self.greeter == Greeter::Up && self.greeter_hangs() {
+            self.kill_greeter();
+        }
         match self.greeter {
             Greeter::Leaving { terminate_at } if self.now >= terminate_at => self.terminate_greeter(),
-            Greeter::Ending { kill_at } if self.now >= kill_at => {
-                self.greeter = Greeter::Killed;
-                self.act(Action::KillGreeter);
-            }
+            Greeter::Ending { kill_at } if self.now >= kill_at => self.kill_greeter(),
             _ => {}
         }
         if self.worker.as_ref().and_then(|w| w.until).is_some_and(|until| self.now >= until) {
@@ -540,8 +550,7 @@ impl Seat {
             // Asked twice: no more kindness.
             self.drop_worker();
             if self.greeter != Greeter::Down {
-                self.greeter = Greeter::Killed;
-                self.act(Action::KillGreeter);
+                self.kill_greeter();
             }
             return;
         }

@@ -14,6 +14,7 @@ mod local_link;
 mod login;
 mod machine;
 mod run;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod worker_link;
@@ -58,6 +59,8 @@ pub struct Policy {
     pub limit: Limit,
     /// `LDM_GUESTLOGIN`, `LDM_LOGIN_TIMEOUT`, `LDM_AUTOLOGIN`.
     pub guest: Option<Guest>,
+    /// The greeter is our own (`LDM_GREETER` names no other).
+    pub own_greeter: bool,
     /// Layouts in `XKBLAYOUT`.
     pub layouts: u8,
     /// `LDM_REMEMBER_USER`.
@@ -108,6 +111,8 @@ pub enum Action {
     StopDisplay,
     /// Start the greeter.
     StartGreeter,
+    /// Greeters to come have the built-in look.
+    WithdrawTheme,
     /// Ask the greeter to end.
     TerminateGreeter,
     /// End the greeter.

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldm_protocol::client::Access;
+use ldm_protocol::greetd::BUILT_IN_LOOK;
 use ldm_protocol::{Failure, text};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -259,6 +260,7 @@ impl Driver {
             language: config.language.clone(),
             force_language: config.force_language.clone(),
             local_apps: config.local_apps,
+            own_greeter: config.greeter.is_empty(),
             layouts: self.layouts(),
             remember_user: config.remember_user,
             attached: self.attach.is_some(),
@@ -335,6 +337,7 @@ impl Driver {
                 }
             }
             Action::StartGreeter => self.start_greeter(),
+            Action::WithdrawTheme => self.greeter.theme = Some(BUILT_IN_LOOK.to_owned()),
             Action::TerminateGreeter => self.signal_greeter(Signal::SIGTERM),
             Action::KillGreeter => self.signal_greeter(Signal::SIGKILL),
             Action::Reply(response) => self.tell_link(ToGreeter::Reply(self.connection, response)),

@@ -5,7 +5,7 @@ use super::*;
 /// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how
 /// long that person had been typing by then.
 fn leaves_and_another_comes(lab: &mut Lab) -> Result<(), (Option<Request>, Duration)> {
-    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match frame::read(&mut lab.daemon) {
+    let wanted = |lab: &mut Lab, since: Instant, is: &dyn Fn(&Request) -> bool| match lab.read() {
         Ok(Some(request)) if is(&request) => Ok(()),
         other => Err((other.ok().flatten(), since.elapsed())),
     };

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::time::Instant;
 
 use super::*;
 
@@ -59,6 +60,14 @@ fn a_hostile_theme_gets_the_default_look_and_one_line_in_the_log() {
         ("broken", "\n#card { colour: red; }".to_owned(), "style.css:2: ".to_owned()),
         ("not CSS", "}{ \u{1}".to_owned(), "style.css:1: ".to_owned()),
         ("large", "/**/".repeat(100_000), "style.css: larger than 256 KiB".to_owned()),
+        (
+            "shadow",
+            "\n#card { box-shadow: 0 0 5000px 5000px red; }\nlabel { text-shadow: 0 0 3000px red; }".to_owned(),
+            "style.css:2: more than 100px in a shadow".to_owned(),
+        ),
+        ("selectors", "#card { color: red; }\n".repeat(1000), "style.css:501: more than 500 selectors".to_owned()),
+        ("blur", "window { filter: blur(2000px); }".to_owned(), "style.css:1: filters are not allowed".to_owned()),
+        ("letters", "\n* { font-size: 100000px; }".to_owned(), "style.css:2: letters of more than 200px".to_owned()),
     ] {
         let dir = folder(&[("theme.ini", b"[Theme]\n"), ("style.css", style.as_bytes())]);
         let (same, log) = is_default(&screen, &default, path(&dir));
@@ -122,6 +131,108 @@ fn links_out_of_the_folder_and_special_files_are_not_opened() {
     fifo(&fifo_manifest.path().join("theme.ini"));
     let (same, log) = is_default(&screen, &default, path(&fifo_manifest));
     assert!(same && log.contains("theme.ini: not a regular file"), "{log}");
+}
+
+const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' width='1024' height='768'>";
+
+#[test]
+fn a_theme_that_shows_nothing_gets_the_default_look_and_fails_its_check() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let default = default(&screen);
+    for (name, style, want) in [
+        ("opacity", "* { opacity: 0; }", "#entry is not seen: its opacity is 0.00"),
+        ("nearly", "#dialog { opacity: 0.1; }", "#entry is not seen: its opacity is 0.10"),
+        ("no letters", "* { opacity: 0; font-size: 0; }", "#entry has letters of 0 pixels"),
+        ("letters", "* { font-size: 300%; }", "#entry "),
+        ("size", "#card { transform: scale(0.01); }", "#entry measures "),
+        ("large", "* { min-width: 9999px; min-height: 9999px; }", "the window needs "),
+        ("outside", "#card { min-width: 1100px; }", "is outside of the "),
+        ("colour", "* { color: transparent; }", "#entry is not seen: its opacity is 0.00"),
+    ] {
+        let dir = folder(&[("theme.ini", b"[Theme]\nbackground =\nlayout = left\n"), ("style.css", style.as_bytes())]);
+        let began = Instant::now();
+        let (same, log) = is_default(&screen, &default, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(lines.len() == 1 && log.contains("style.css: ") && log.contains(want), "{name}: {log}");
+        let said = screen.run(&["--check-theme", path(&dir)]);
+        assert!(!said.good && said.out.contains("style.css: ") && said.out.contains(want), "{name}: {said:?}");
+        assert!(began.elapsed() < Duration::from_mins(1), "{name}: {:?}", began.elapsed());
+    }
+    memory_is_bounded();
+}
+
+/// What a process that was waited for has had in memory at most, with those that it waited for: nothing of this is worth more.
+fn memory_is_bounded() {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    assert!(usage.max_rss() < 600 * 1024, "{} KiB", usage.max_rss());
+}
+
+#[test]
+fn pictures_of_a_sheet_are_bounded_together() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let default = default(&screen);
+    let large = huge(4_000, 4_000);
+    let huge_drawing = format!("{}</svg>", SVG.replace("1024", "30000").replace("768", "30000"));
+    let laughs = |next: &str| format!("@import \"{next}\";\n@import \"{next}\";\n");
+    for (name, style, want) in [
+        (
+            "drawing",
+            "\n#card { background-image: url(\"x.svg\"); }".to_owned(),
+            "style.css:2: “x.svg”: SVG is not read here",
+        ),
+        (
+            "together",
+            "#a { background-image: url(x.png),\nurl(x.png); }".to_owned(),
+            "style.css:2: “x.png”: with it, the pictures",
+        ),
+        ("laughs", laughs("a.css"), "style.css:2: “a.css” is imported more than once"),
+        ("itself", "@import \"style.css\";".to_owned(), "style.css:1: “style.css” is imported more than once"),
+    ] {
+        let a = laughs("b.css");
+        let dir = folder(&[
+            ("theme.ini", b"[Theme]\n"),
+            ("style.css", style.as_bytes()),
+            ("a.css", a.as_bytes()),
+            ("b.css", b"#card { color: red; }\n"),
+            ("x.png", &large),
+            ("x.svg", huge_drawing.as_bytes()),
+        ]);
+        let (same, log) = is_default(&screen, &default, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        assert!(lines.len() == 1 && log.contains(want), "{name}: {log}");
+    }
+    memory_is_bounded();
+}
+
+#[test]
+fn drawings_end_in_time_and_within_memory() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let default = default(&screen);
+    let clouds = "<feTurbulence baseFrequency='0.5' numOctaves='10'/>".repeat(8);
+    let slow = format!(
+        "{SVG}<filter id='f' x='0' y='0' width='1' height='1'>{clouds}</filter>{}</svg>",
+        "<rect width='1024' height='768' filter='url(#f)'/>".repeat(30)
+    );
+    let open = "<g opacity='0.99'>".repeat(240);
+    let layers = format!("{SVG}{open}<rect width='1024' height='768'/>{}</svg>", "</g>".repeat(240));
+    for (name, drawing, want) in [
+        ("slow", slow, "p.svg: it takes more than 5 s to draw"),
+        ("layers", layers, "p.svg: "),
+        ("broken", format!("{SVG}<rect"), "p.svg: XML parse error"),
+    ] {
+        let dir = folder(&[("theme.ini", b"background = p.svg\n"), ("p.svg", drawing.as_bytes())]);
+        let began = Instant::now();
+        let (same, log) = is_default(&screen, &default, path(&dir));
+        assert!(same, "{name}: another look; {log}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{name}: {:?}", began.elapsed());
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("theme")).collect();
+        // Where there is no librsvg, that is what is wrong with all of them.
+        let want = if log.contains("librsvg2-common") { "p.svg: " } else { want };
+        assert!(lines.len() == 1 && log.contains(want), "{name}: {log}");
+    }
+    memory_is_bounded();
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod session;
 mod silence;
 mod sound;
 mod terminal;
+mod themes;
 mod variables;
 mod window;
 mod words;

@@ -142,6 +142,11 @@ impl Field {
         }
     }
 
+    /// Both entries, of which at most one is seen.
+    pub(crate) fn entries(&self) -> [gtk4::Widget; 2] {
+        [self.entry.clone().upcast(), self.secret.clone().upcast()]
+    }
+
     /// Gives it the keyboard. What is seen in it is selected only if the user is to replace it; what is hidden the user goes on
     /// with, always.
     pub(crate) fn grab_focus(&self, select: bool) {

@@ -33,6 +33,7 @@ mod preview;
 mod question;
 mod said;
 mod screens;
+mod seen;
 mod setup;
 mod sleep;
 mod theme;
@@ -73,6 +74,9 @@ struct Args {
     /// Tell what is in LDM_NOTICE over a session that runs; the daemon does that
     #[arg(long, hide = true)]
     notice: bool,
+    /// Draw what standard input has, for a place of this size; the greeter starts itself so
+    #[arg(long, hide = true)]
+    draw: Option<theme::drawing::Place>,
     #[command(flatten)]
     preview: preview::Preview,
 }
@@ -85,6 +89,9 @@ pub(crate) fn say(text: &str) {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(place) = args.draw {
+        return theme::drawing::serve(place);
+    }
     let connected = xserver::connect();
     if let Err(error) = setup::ensure(args.accessible || setup::accessible(), &connected) {
         say(&format!("goes on without the light set-up: {error}"));
@@ -115,14 +122,14 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     // What assistive programs call the greeter.
     glib::set_application_name(NAME);
     if args.notice {
-        let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+        let theme = args.theme.or_else(setup::theme);
         return announce::run(theme.as_deref());
     }
     let link = Rc::new(RefCell::new(Link::open(setup::inherits_link())?));
     gtk4::init()?;
     i18n::init();
     let display = gdk::Display::default().ok_or_else(|| anyhow::anyhow!("no display: is DISPLAY set?"))?;
-    let theme = args.theme.or_else(|| std::env::var("LDM_THEME").ok());
+    let theme = args.theme.or_else(setup::theme);
     let look = Rc::new(theme::apply(theme.as_deref(), &display));
     let kept = setup::kept();
     let username = kept.username.clone();
@@ -147,6 +154,11 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     );
     greeter.step(Event::Opened);
     window.present(&look);
+    let sender = Rc::clone(&greeter);
+    window.watch(Rc::new(move |wrong| match wrong {
+        None => sender.step(Event::Shown),
+        Some(wrong) => look.refuse(&wrong),
+    }));
     glib::MainLoop::new(None, false).run();
     Ok(())
 }

@@ -62,6 +62,8 @@ pub(crate) struct Model {
     last_failure: Option<Failure>,
     failed_as_guest: bool,
     sound_test: bool,
+    /// The first frame is on the screen.
+    shown: bool,
 }
 
 impl Model {
@@ -98,6 +100,7 @@ impl Model {
             last_failure: None,
             failed_as_guest: false,
             sound_test: true,
+            shown: false,
         }
     }
 
@@ -275,6 +278,9 @@ impl Model {
         self.seat = Some(seat);
         self.begin_countdown(actions);
         self.prepare(actions);
+        if self.shown {
+            self.later(Client::Shown, Request::LdmShown);
+        }
         self.later(Client::Facts, Request::LdmFacts);
     }
 }

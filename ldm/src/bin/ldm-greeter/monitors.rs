@@ -160,6 +160,11 @@ impl Monitors {
         Some([area.x(), area.y(), area.width(), area.height()].map(|length| length * scale))
     }
 
+    /// The dialog's monitor.
+    pub(crate) fn main(&self) -> Option<Rectangle> {
+        self.main.borrow().as_ref().map(|main| main.area)
+    }
+
     fn place(&self) {
         let screens = screens(&WidgetExt::display(&self.window).monitors());
         self.draw(&screens);

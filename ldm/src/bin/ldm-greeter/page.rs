@@ -1,5 +1,6 @@
 //! What of the dialog is in front, what it is headed with and which keys do what there.
 
+use gtk4::prelude::*;
 use std::mem::{Discriminant, discriminant};
 
 use crate::i18n::gettext;
@@ -112,5 +113,13 @@ mod tests {
             titles.push(title(&model));
         }
         assert_eq!(titles[2..], ["Log in to first", "Log in", "Log in as alice to second"]);
+    }
+}
+
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+pub(crate) fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gtk4::cairo;
 use gtk4::glib::{self, clone};
 use gtk4::prelude::*;
+use gtk4::{cairo, gdk};
 use ldm_protocol::greetd::Seat;
 use x11rb::protocol::Event;
 
@@ -155,6 +155,11 @@ impl Screens {
         let (Some(server), Some(monitors)) = (&self.server, self.monitors.borrow().clone()) else { return };
         let area = monitors.area().filter(|_| self.typed_on_screen.get());
         monitors.leave(area.and_then(|area| server.place_keyboard(area)).unwrap_or(0));
+    }
+
+    /// The dialog's monitor: left, top, width and height.
+    pub(crate) fn area(&self) -> Option<gdk::Rectangle> {
+        self.monitors.borrow().as_ref()?.main()
     }
 
     /// Leaves the display to the session.

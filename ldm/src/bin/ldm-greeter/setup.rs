@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ldm_protocol::greetd::BUILT_IN_LOOK;
 use ldm_protocol::helper::is_locale;
 
 use crate::density;
@@ -28,6 +29,9 @@ const A11Y: &str = "GTK_A11Y";
 
 /// The user name that was in the entry before a restart.
 const NAME: &str = "LDM_GREETER_NAME";
+
+/// Name or folder of the theme.
+const THEME: &str = "LDM_THEME";
 
 /// The language that was chosen.
 const LANGUAGE: &str = "LDM_GREETER_LANGUAGE";
@@ -60,6 +64,11 @@ const LIGHT: [(&str, &str); 7] = [
 /// Whether assistive programs are to be served.
 pub(crate) fn accessible() -> bool {
     env::var_os(ACCESSIBLE).as_deref() == Some(OsStr::new("1"))
+}
+
+/// The theme that the daemon names.
+pub(crate) fn theme() -> Option<String> {
+    env::var(THEME).ok()
 }
 
 /// What to go on with after a restart.
@@ -141,6 +150,16 @@ pub(crate) fn restart(link: OwnedFd, kept: &Kept, accessible: bool) -> io::Error
         command.env(ACCESSIBLE, "0").env(A11Y, "none");
     }
     command.env(INHERITED, "1").envs(keep(kept)).stdin(Stdio::from(link)).exec()
+}
+
+/// Starts this program again with the built-in look, and on a new connection: an answer may be on its way on the old one. Returns
+/// only if that fails.
+pub(crate) fn without_theme() -> io::Error {
+    let mut command = match again() {
+        Ok(command) => command,
+        Err(error) => return error,
+    };
+    command.env(THEME, BUILT_IN_LOOK).env_remove(INHERITED).stdin(Stdio::null()).exec()
 }
 
 fn again() -> io::Result<Command> {

@@ -25,6 +25,7 @@ use crate::page::{self, Page};
 use crate::question::Asker;
 use crate::said::Said;
 use crate::screens::Screens;
+use crate::seen::{self, Told};
 use crate::theme::Look;
 use crate::timers::Timers;
 use crate::{choices, fonts, i18n, keys, theme};
@@ -184,7 +185,7 @@ impl Window {
         });
         place.replace(Rc::downgrade(&this));
         for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
-            shorten(button);
+            page::shorten(button);
         }
         this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
@@ -230,6 +231,13 @@ impl Window {
             self,
             move || fonts::check_spoken(&this.title)
         ));
+    }
+
+    /// Has the first frame looked at.
+    pub(crate) fn watch(&self, told: Told) {
+        let screens = Rc::clone(&self.screens);
+        let widgets = self.field.entries().into_iter().chain([self.go.clone().upcast()]).collect();
+        seen::watch(&self.root, widgets, move || screens.area(), told);
     }
 
     fn connect(self: &Rc<Self>) {
@@ -443,14 +451,6 @@ impl Window {
         let address = model.facts().and_then(|facts| facts.addresses.first());
         set(&self.address, address.map(String::as_str).unwrap_or_default());
         self.clock.set_format(model.seat().and_then(|seat| seat.clock.as_deref()));
-    }
-}
-
-/// Where there is no room, the end of a button's text goes, and not the end of the row.
-fn shorten(button: &gtk4::Button) {
-    button.set_label("");
-    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
-        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }
 

@@ -134,6 +134,47 @@ fn the_greeter_dies_at_each_point() {
 }
 
 #[test]
+fn a_greeter_that_is_never_seen_gets_the_built_in_look() {
+    let own = || Policy { own_greeter: true, ..policy() };
+    let begin = "start -> start-display\nready -> start-greeter";
+    // It dies twice, with and without a word; once may have been chance.
+    for word in ["", "ask hello -> seat srv None"] {
+        play_all(
+            own(),
+            &[
+                begin,
+                word,
+                "greeter-exit -> log\n+200 tick -> start-greeter",
+                word,
+                "greeter-exit -> withdraw-theme; log; log\n+400 tick -> start-greeter",
+                // That is not the theme's doing.
+                "greeter-exit -> log\n+800 tick -> start-greeter\ngreeter-exit -> log",
+            ],
+        );
+    }
+    // It hangs: once is enough.
+    for word in ["", "ask hello -> seat srv None", "ask hello -> seat srv None\nask facts -> facts None None None"] {
+        let hangs = "+30000 tick -> withdraw-theme; log; kill-greeter\ngreeter-exit -> log\n+200 tick -> start-greeter";
+        play_all(own(), &[begin, word, hangs, "+100000 ask hello -> seat srv None\nask create a -> worker 1"]);
+    }
+    // It is seen: whatever comes then is not the theme's doing, and one that died before is forgotten.
+    let seen = "ask hello -> seat srv None\nask shown -> success";
+    let dies = "greeter-exit -> log\n+200 tick -> start-greeter";
+    play_all(
+        own(),
+        &[begin, dies, seen, "+10000 greeter-exit -> log\n+200 tick -> start-greeter\ngreeter-exit -> log"],
+    );
+    // It has started itself again.
+    let again = "+100000 ask hello -> seat srv None\n+30000 tick -> withdraw-theme; log; kill-greeter";
+    play_all(own(), &[begin, seen, again]);
+    // It waits for a server, and cannot say so.
+    let waits = "ask hello -> seat srv None\nask create a -> worker 1\n+30000 tick ->\nw1 lost -> log; drop-worker; error ConnectionLost";
+    play_all(own(), &[begin, waits, "ask shown -> success\n+1 shutdown -> terminate-greeter"]);
+    // Other people's greeters know nothing of that.
+    play_all(policy(), &[GREETING, "+100000 greeter-exit -> log\n+200 tick -> start-greeter\ngreeter-exit -> log"]);
+}
+
+#[test]
 fn a_greeter_that_does_not_leave_is_ended() {
     play_all(
         policy(),

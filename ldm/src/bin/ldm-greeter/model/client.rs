@@ -133,6 +133,10 @@ impl Model {
                     self.later(Client::Facts, Request::LdmFacts);
                 }
             }
+            Event::Shown => {
+                self.shown = true;
+                self.later(Client::Shown, Request::LdmShown);
+            }
             Event::FactsWanted => self.later(Client::Facts, Request::LdmFacts),
             Event::SoundTest => {
                 self.later(Client::SoundTest, Request::LdmSoundTest);
@@ -302,7 +306,7 @@ impl Model {
             Client::Power(_) => seat.power.clear(),
             Client::Menu => seat.menu.clear(),
             Client::SoundTest => self.sound_test = false,
-            Client::Servers | Client::Facts | Client::Access | Client::Layout => {}
+            Client::Servers | Client::Facts | Client::Access | Client::Layout | Client::Shown => {}
         }
     }
 

@@ -485,3 +485,24 @@ fn a_daemon_that_breaks_the_protocol_ends_the_greeter() {
     model.update(submit("x"));
     play(&mut model, [(seat(), &["fail: the daemon's answer does not fit the question"], "waiting")]);
 }
+
+#[test]
+fn the_first_frame_is_told_to_ldm_alone_and_once() {
+    // Before its answer, and after.
+    let mut model = Model::new(Kept::default(), None);
+    model.update(Event::Opened);
+    assert!(model.update(Event::Shown).is_empty());
+    let sent = model.update(Event::Answered(Response::LdmSeat(Box::default())));
+    assert!(matches!(sent[..], [Action::Send(Request::LdmShown)]), "{sent:?}");
+    let sent = model.update(Event::Answered(Response::Success));
+    assert!(matches!(sent[..], [Action::Send(Request::LdmFacts)]), "{sent:?}");
+    let mut model = greeted();
+    let sent = model.update(Event::Shown);
+    assert!(matches!(sent[..], [Action::Send(Request::LdmShown)]), "{sent:?}");
+    // A plain greetd closes the connection over what it does not know.
+    let mut model = Model::new(Kept::default(), None);
+    model.update(Event::Opened);
+    let error = ldm_protocol::greetd::ErrorType::Error;
+    model.update(Event::Answered(Response::Error { error_type: error, description: "greetd".into(), failure: None }));
+    assert!(model.update(Event::Shown).is_empty());
+}

@@ -70,6 +70,8 @@ pub(crate) enum Event {
     LayoutChanged(u8),
     /// Alt+Super+S: turn accessibility on or off, which needs a restart of the greeter.
     AccessToggled,
+    /// The first frame is on the screen.
+    Shown,
     /// The daemon answered the oldest open request.
     Answered(Response),
 }
@@ -184,6 +186,7 @@ pub(super) enum Client {
     Menu,
     Access,
     Layout,
+    Shown,
 }
 
 /// Whether the server is to be connected to while the name is being typed.

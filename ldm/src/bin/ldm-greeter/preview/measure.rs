@@ -240,7 +240,7 @@ impl Theme<'_> {
 fn one(theme: &Theme, view: &View, scenario: Scenario, seen: &mut Seen) -> anyhow::Result<()> {
     let (name, long) = (scenario.name.clone(), scenario.long);
     let (width, height) = view.size;
-    let stage = Stage::still(&theme.look, scenario)?;
+    let stage = Stage::checked(&theme.look, scenario)?;
     let window = Stage::root()?;
     let camera = Camera { window: &window, size: view.size };
     inspect::names(&window, &mut seen.names);

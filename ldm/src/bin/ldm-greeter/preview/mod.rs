@@ -7,6 +7,7 @@ mod contrast;
 mod fake;
 mod inspect;
 mod measure;
+mod patience;
 mod place;
 mod scenarios;
 mod shot;
@@ -27,6 +28,7 @@ use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
 use crate::model::{Action, Event, Kept, Model};
 use crate::screens::Screens;
+use crate::seen::Wrong;
 use crate::theme::{self, Look};
 use crate::window::Window;
 use crate::{clock, i18n, monitors, timers};
@@ -274,6 +276,34 @@ fn out(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// What a stage is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be seen as users see it, also where that is not this theme.
+    Picture,
+    /// To find out what is wrong.
+    Check,
+    /// Somebody makes a theme, and sees what it does.
+    Use,
+}
+
+impl Purpose {
+    /// The theme shows nothing.
+    fn unseen(self, look: &Look, wrong: &Wrong) {
+        match (self, look.complaint(wrong)) {
+            (_, None) => {}
+            // That is measured, of all that is to be seen.
+            (Self::Check, Some(_)) if matches!(wrong, Wrong::Outside(_)) => {}
+            (Self::Picture, Some(_)) => look.refuse(wrong),
+            (Self::Check, Some(complaint)) => {
+                out(&complaint);
+                std::process::exit(1);
+            }
+            (Self::Use, Some(complaint)) => crate::say(&format!("theme not to be used: {complaint}")),
+        }
+    }
+}
+
 /// The greeter with a made-up daemon.
 struct Stage(Rc<Inner>);
 
@@ -289,15 +319,22 @@ struct Inner {
 impl Stage {
     /// Shows a scenario as it is to be seen in pictures, and waits until it is drawn.
     fn still(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
-        Self::new(look, scenario, false)
+        Self::new(look, scenario, Purpose::Picture)
+    }
+
+    /// The same to find out whether the theme is right. One that shows nothing ends that at once: there is nothing to look at.
+    fn checked(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
+        let slow = format!("{}: nothing is seen of it for a minute: it takes too long to draw", scenario.name);
+        patience::begin(look.complaint(&slow).unwrap_or(slow));
+        Self::new(look, scenario, Purpose::Check)
     }
 
     /// Shows a scenario to somebody who may go on from there.
     fn open(look: &Rc<Look>, scenario: Scenario) -> anyhow::Result<Self> {
-        Self::new(look, scenario, true)
+        Self::new(look, scenario, Purpose::Use)
     }
 
-    fn new(look: &Rc<Look>, scenario: Scenario, pointed_at: bool) -> anyhow::Result<Self> {
+    fn new(look: &Rc<Look>, scenario: Scenario, purpose: Purpose) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(Kept::default(), None)),
@@ -316,9 +353,15 @@ impl Stage {
         let window = inner.window.get_or_init(|| window);
         inner.step(Event::Opened);
         window.present(look);
+        let shown = Rc::clone(look);
+        window.watch(Rc::new(move |wrong| {
+            if let Some(wrong) = wrong {
+                purpose.unseen(&shown, &wrong);
+            }
+        }));
         let this = Self(Rc::clone(&inner));
         let root = Self::root()?;
-        if !pointed_at {
+        if purpose != Purpose::Use {
             leave_alone(&root);
         }
         this.settle(&root);

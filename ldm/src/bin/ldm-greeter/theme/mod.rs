@@ -5,6 +5,7 @@
 //! not have comes from the default theme. Where one is broken, the default look, which is built in, takes its place, and one
 //! line in the log says what is wrong and where.
 
+pub(crate) mod drawing;
 pub(crate) mod folder;
 pub(crate) mod layout;
 pub(crate) mod legacy;
@@ -18,12 +19,14 @@ use std::io;
 use std::path::PathBuf;
 
 use gtk4::{cairo, gdk, glib};
+use ldm_protocol::greetd::BUILT_IN_LOOK;
 
 use self::folder::Folder;
 use self::layout::{Bar, Layout};
 use self::manifest::{Manifest, SHAPES, Slot};
 use self::picture::{Kind, PictureError};
 use self::style::Style;
+use crate::seen::Wrong;
 
 /// The theme that is used when none is asked for.
 const DEFAULT: &str = "default";
@@ -95,6 +98,8 @@ pub(crate) struct Look {
     /// Those that were asked for, by place in `backgrounds` and size: monitors of one size share theirs.
     decoded: RefCell<Vec<(usize, i32, i32, cairo::ImageSurface)>>,
     style: Style,
+    /// The theme's sheet, or where it would be; none of the look that is built in.
+    sheet: Option<PathBuf>,
     /// What is wrong, and yet no reason not to use the theme.
     pub(crate) remarks: Vec<ThemeError>,
 }
@@ -115,6 +120,10 @@ pub(crate) fn apply(wanted: Option<&str>, display: &gdk::Display) -> Look {
 
 /// Reads the theme without putting it into use.
 pub(crate) fn load(wanted: Option<&str>) -> Result<Look, ThemeError> {
+    drawing::begin();
+    if crate::setup::theme().as_deref() == Some(BUILT_IN_LOOK) {
+        return Ok(Look::built_in());
+    }
     match wanted.filter(|name| !name.is_empty()) {
         Some(name) => Look::load(&Folder::find(name)?),
         None => match Folder::find(DEFAULT) {
@@ -178,6 +187,7 @@ impl Look {
             backgrounds,
             decoded: RefCell::default(),
             style,
+            sheet: Some(folder.join("style.css")),
             remarks,
         })
     }
@@ -200,6 +210,7 @@ impl Look {
             backgrounds: Vec::new(),
             decoded: RefCell::default(),
             style: Style::default(),
+            sheet: None,
             remarks: Vec::new(),
         }
     }
@@ -235,6 +246,20 @@ impl Look {
         let wanted = f64::from(width.max(1)) / f64::from(height.max(1));
         let lost = |background: &Background| 1.0 - (background.shape / wanted).min(wanted / background.shape);
         self.backgrounds.iter().enumerate().min_by(|(_, a), (_, b)| lost(a).total_cmp(&lost(b)))
+    }
+
+    /// What is to be said of a theme that shows nothing; `None` of the look that is built in, for which there is no other.
+    pub(crate) fn complaint(&self, wrong: &dyn std::fmt::Display) -> Option<String> {
+        self.sheet.as_ref().map(|sheet| format!("{}: {wrong}", sheet.display()))
+    }
+
+    /// Begins again without the theme, because of this; nothing of it is in memory then.
+    pub(crate) fn refuse(&self, wrong: &Wrong) {
+        if let Some(complaint) = self.complaint(wrong) {
+            crate::say(&format!("theme not used: {complaint}"));
+            let error = crate::setup::without_theme();
+            crate::say(&format!("cannot start again: {error}"));
+        }
     }
 
     /// Takes the style sheets out of use again.

@@ -1,10 +1,12 @@
 //! Pictures: their size from their first bytes, and only then their pixels.
 //!
-//! PNG and JPEG are read by GTK itself; SVG by librsvg, where its loader for gdk-pixbuf is installed. Nothing else is tried:
-//! what a file is called does not matter, what it begins with does.
+//! PNG and JPEG are read by GTK itself; SVG by librsvg, where its loader for gdk-pixbuf is installed ([`drawing`]). Nothing else
+//! is tried: what a file is called does not matter, what it begins with does.
 
-use gtk4::gdk_pixbuf::{InterpType, Pixbuf, PixbufLoader, prelude::*};
+use gtk4::gdk_pixbuf::{InterpType, Pixbuf};
 use gtk4::{cairo, gdk, glib, prelude::*};
+
+use super::drawing::{self, Place};
 
 /// Largest file.
 pub(crate) const BYTES: u64 = 16 * 1024 * 1024;
@@ -13,7 +15,7 @@ pub(crate) const BYTES: u64 = 16 * 1024 * 1024;
 const EDGE: u32 = 16_384;
 
 /// Most pixels: 96 MB while it is being read. 5K has 14.7 million.
-const PIXELS: u64 = 24_000_000;
+pub(crate) const PIXELS: u64 = 24_000_000;
 
 /// A picture this much larger than its place is made smaller, and its memory given back.
 const LARGER: f64 = 1.25;
@@ -39,6 +41,9 @@ pub(crate) enum PictureError {
     /// No loader for SVG.
     #[error("SVG cannot be read here: install librsvg2-common, or put a PNG of the same name beside it")]
     NoDrawings,
+    /// A drawing of too much.
+    #[error("it takes more than {} s to draw, or comes after one that does", drawing::TIME.as_secs())]
+    Slow,
     /// Broken.
     #[error("{0}")]
     Broken(String),
@@ -105,7 +110,7 @@ pub(crate) fn reads_drawings() -> bool {
 ///
 /// As cairo draws it: GTK's software drawing converts the whole of a texture for each frame, be it of a blinking cursor.
 pub(crate) fn cover(bytes: &[u8], width: i32, height: i32) -> Result<cairo::ImageSurface, PictureError> {
-    let texture = read(bytes, move |w, h| (f64::from(width) / w).max(f64::from(height) / h))?;
+    let texture = read(bytes, Place::Cover(width, height))?;
     let broken = |what: String| PictureError::Broken(what);
     let mut surface = cairo::ImageSurface::create(cairo::Format::ARgb32, texture.width(), texture.height())
         .map_err(|error| broken(error.to_string()))?;
@@ -116,17 +121,16 @@ pub(crate) fn cover(bytes: &[u8], width: i32, height: i32) -> Result<cairo::Imag
 
 /// The picture in its own size, at most `edge` pixels high and wide.
 pub(crate) fn fit(bytes: &[u8], edge: i32) -> Result<gdk::Texture, PictureError> {
-    read(bytes, move |w, h| (f64::from(edge) / w).min(f64::from(edge) / h))
+    read(bytes, Place::Within(edge))
 }
 
-/// `scale` says by how much a picture of that size would be scaled.
-fn read(bytes: &[u8], scale: impl Fn(f64, f64) -> f64 + 'static) -> Result<gdk::Texture, PictureError> {
+fn read(bytes: &[u8], place: Place) -> Result<gdk::Texture, PictureError> {
     let broken = |error: glib::Error| PictureError::Broken(error.message().to_owned());
     if kind(bytes)? == Kind::Drawing {
-        return drawing(bytes, scale);
+        return drawing::draw(bytes, place);
     }
     let texture = gdk::Texture::from_bytes(&glib::Bytes::from(bytes)).map_err(broken)?;
-    let wanted = scale(f64::from(texture.width()), f64::from(texture.height()));
+    let wanted = place.scale(texture.width(), texture.height());
     if wanted <= 0.0 || wanted * LARGER > 1.0 {
         return Ok(texture);
     }
@@ -134,8 +138,9 @@ fn read(bytes: &[u8], scale: impl Fn(f64, f64) -> f64 + 'static) -> Result<gdk::
     Ok(smaller(&texture, width, height).unwrap_or(texture))
 }
 
+/// A length in another scale, within what a picture may have.
 #[allow(clippy::cast_possible_truncation)] // Both are below EDGE.
-fn scaled(length: i32, by: f64) -> i32 {
+pub(super) fn scaled(length: i32, by: f64) -> i32 {
     (f64::from(length) * by).ceil().clamp(1.0, f64::from(EDGE)) as i32
 }
 
@@ -157,29 +162,6 @@ fn smaller(texture: &gdk::Texture, width: i32, height: i32) -> Option<gdk::Textu
     let stride = usize::try_from(small.rowstride()).ok()?;
     let format = gdk::MemoryFormat::B8g8r8a8Premultiplied;
     Some(gdk::MemoryTexture::new(width, height, format, &small.read_pixel_bytes(), stride).upcast())
-}
-
-/// From memory and so without a base: a drawing has nothing to name other files by.
-fn drawing(bytes: &[u8], scale: impl Fn(f64, f64) -> f64 + 'static) -> Result<gdk::Texture, PictureError> {
-    if !reads_drawings() {
-        return Err(PictureError::NoDrawings);
-    }
-    let broken = |error: glib::Error| PictureError::Broken(error.message().to_owned());
-    let loader = PixbufLoader::with_type("svg").map_err(broken)?;
-    loader.connect_size_prepared(move |loader, width, height| {
-        let by = scale(f64::from(width.max(1)), f64::from(height.max(1)));
-        let (width, height) = (scaled(width.max(1), by), scaled(height.max(1), by));
-        if i64::from(width) * i64::from(height) <= i64::try_from(PIXELS).unwrap_or(i64::MAX) {
-            loader.set_size(width, height);
-        } else {
-            loader.set_size(1, 1);
-        }
-    });
-    let wrote = loader.write(bytes);
-    let closed = loader.close();
-    wrote.and(closed).map_err(broken)?;
-    let pixbuf = loader.pixbuf().ok_or_else(|| PictureError::Broken("the drawing is empty".to_owned()))?;
-    Ok(gdk::Texture::for_pixbuf(&pixbuf))
 }
 
 #[cfg(test)]

@@ -3,6 +3,13 @@
 //! GTK would follow `url(…)` and `@import` anywhere, also over the network. So a theme's sheet may only name plain files of
 //! its folder, and anything that could hide such a word from this reader (an escape, a string over the end of its line) is
 //! refused. Everything that matters is read as CSS Syntax Level 3 says: comments, strings, `url(` with and without quotes.
+//!
+//! Neither may a sheet say what GTK would draw for minutes, or what needs all of a client's memory: [`limits`] has the measures.
+
+#[path = "limits.rs"]
+mod limits;
+
+use self::limits::Declaration;
 
 /// What stands in a sheet, each with its line, from 1.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,6 +22,8 @@ pub(crate) struct Sheet {
     pub(crate) names: Vec<(String, usize)>,
     /// `.class`es of selectors.
     pub(crate) classes: Vec<(String, usize)>,
+    /// The lines of all selectors.
+    pub(crate) selectors: Vec<usize>,
     /// Colours that are defined.
     pub(crate) defined: Vec<(String, usize)>,
     /// Colours that are used.
@@ -25,12 +34,27 @@ pub(crate) struct Sheet {
 const RULES: [&str; 8] =
     ["import", "define-color", "keyframes", "-gtk-keyframes", "binding-set", "charset", "media", "font-face"];
 
-/// Functions that name what is not in the theme's folder.
-const OUTSIDE: [&str; 2] = ["-gtk-icontheme", "-gtk-win32-theme-part"];
+/// Functions that are not for themes, and why.
+const REFUSED: [(&str, &str); 4] = [
+    ("-gtk-icontheme", OUTSIDE),
+    ("-gtk-win32-theme-part", OUTSIDE),
+    ("-gtk-recolor", "-gtk-recolor(…) is for SVG, which a sheet may not name"),
+    ("calc", "calc(…) is not allowed: write the length that it comes to"),
+];
+
+const OUTSIDE: &str = "an icon that is not of this theme: name a file with url(…)";
 
 /// Reads a sheet; the error has its line.
 pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
-    let mut reader = Reader { rest: text, line: 1, open: Vec::new(), defining: false, sheet: Sheet::default() };
+    let mut reader = Reader {
+        rest: text,
+        line: 1,
+        open: Vec::new(),
+        defining: false,
+        parts: 0,
+        declaration: Declaration::default(),
+        sheet: Sheet::default(),
+    };
     match reader.all() {
         Ok(()) => match reader.open.pop() {
             None => Ok(reader.sheet),
@@ -40,6 +64,9 @@ pub(crate) fn scan(text: &str) -> Result<Sheet, (usize, String)> {
     }
 }
 
+/// Words and marks of one selector: GTK needs stack for each.
+const PARTS: usize = 100;
+
 struct Reader<'a> {
     rest: &'a str,
     line: usize,
@@ -47,6 +74,10 @@ struct Reader<'a> {
     open: Vec<usize>,
     /// Between `@define-color` and its end.
     defining: bool,
+    /// Words and marks outside of declarations, since the last separator.
+    parts: usize,
+    /// The one that is being read.
+    declaration: Declaration<'a>,
     sheet: Sheet,
 }
 
@@ -59,6 +90,14 @@ impl<'a> Reader<'a> {
                 let end = self.rest.find("*/").ok_or("a comment that does not end")?;
                 self.skip(end + 2);
                 continue;
+            }
+            self.parts = match c {
+                _ if !self.open.is_empty() => 0,
+                ',' | ';' | '{' | '}' => 0,
+                c => self.parts + usize::from(!c.is_whitespace()),
+            };
+            if self.parts > PARTS {
+                return Err("more than 100 words and marks in one selector or colour");
             }
             match c {
                 '\\' => return Err(ESCAPE),
@@ -81,11 +120,42 @@ impl<'a> Reader<'a> {
                     }
                     continue;
                 }
-                ';' => self.defining = false,
-                '{' => self.open.push(self.line),
-                '}' => drop(self.open.pop()),
+                // A colour, which may look like a number.
+                '#' => {
+                    self.skip(1);
+                    self.word();
+                    continue;
+                }
+                ';' | '{' | '}' => {
+                    self.declaration = Declaration::default();
+                    if c == '{' && self.open.is_empty() {
+                        self.sheet.selectors.push(self.line);
+                    }
+                    match c {
+                        ';' => self.defining = false,
+                        '{' => self.open.push(self.line),
+                        _ => drop(self.open.pop()),
+                    }
+                }
+                ',' if self.open.is_empty() && !self.defining => self.sheet.selectors.push(self.line),
+                ':' | ',' | '(' | ')' if !self.open.is_empty() => self.declaration.mark(c)?,
+                _ if !self.open.is_empty() && limits::begins_number(self.rest) => {
+                    let (length, number) = limits::number(self.rest);
+                    self.skip(length);
+                    let unit = match self.rest.chars().next() {
+                        Some('%') => "%",
+                        // Another number, with its sign.
+                        Some('-') if limits::begins_number(self.rest) => "",
+                        _ => self.word(),
+                    };
+                    self.declaration.number(number, unit)?;
+                    continue;
+                }
                 c if begins_word(c) => {
                     let name = self.word();
+                    if !self.open.is_empty() {
+                        self.declaration.word(name);
+                    }
                     if self.rest.starts_with('(') {
                         self.function(name)?;
                     }
@@ -158,8 +228,8 @@ impl<'a> Reader<'a> {
     /// At the `(` behind a word.
     fn function(&mut self, name: &str) -> Result<(), &'static str> {
         let name = name.to_ascii_lowercase();
-        if OUTSIDE.contains(&name.as_str()) {
-            return Err("an icon that is not of this theme: name a file with url(…)");
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            return Err(why);
         }
         if name == "url" {
             let line = self.line;
@@ -219,6 +289,7 @@ mod tests {
         assert_eq!(names(&sheet.classes), [("compact", 4)]);
         assert_eq!(names(&sheet.defined), [("a", 1)]);
         assert_eq!(names(&sheet.used), [("a", 4)]);
+        assert_eq!(sheet.selectors, [4, 4, 5, 8]);
     }
 
     #[test]
@@ -237,6 +308,52 @@ mod tests {
             ("a { background: -gtk-icontheme('x') }", 1),
         ] {
             assert_eq!(scan(text).unwrap_err().0, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_to_draw_is_refused() {
+        for value in [
+            "box-shadow: 0 0 101px red",
+            "box-shadow: 0 0 5px -101px red",
+            "TEXT-SHADOW: 0 0 1e3px red",
+            "-gtk-icon-shadow: 0 0 99px red, 0 +200px blue",
+            "text-shadow: 0 0 50em red",
+            "text-shadow: 0 0 2in red",
+            "box-shadow: 0 0 calc(99px * 9) red",
+            "font-size: 201px",
+            "font-size: 1100%",
+            "font: 700 11em Sans",
+            "-gtk-dpi: 1000",
+            "box-shadow: 0 0 1-5000px red",
+            "min-width: 10001px",
+            "min-width: .1e9px",
+            "filter: blur(1px)",
+            "-gtk-icon-filter: opacity(0.5)",
+            "background-image: -gtk-recolor(url(a.svg))",
+        ] {
+            assert_eq!(scan(&format!("a {{\n color: red; {value}; }}")).unwrap_err().0, 2, "{value}");
+        }
+        let shadows = ["0 0 1px red"; 9].join(",");
+        assert!(scan(&format!("a {{ box-shadow: {shadows} }}")).is_err());
+        assert!(scan(&format!("{} {{}}", ".a".repeat(101))).is_err());
+        assert!(scan(&format!("{} {{}}", "* ".repeat(101))).is_err());
+        let stops = vec!["red"; 70].join(",");
+        assert!(scan(&format!("a {{ background-image: linear-gradient({stops}) }}")).is_err());
+    }
+
+    #[test]
+    fn what_themes_say_is_allowed() {
+        for value in [
+            "box-shadow: 0 10px 34px rgba(0, 255, 0, 0.35), inset 0 -1px /* 999px */ #99999999",
+            "font: bold 700 15px/1.2 \"Sans 5000px\"",
+            "font-size: 120%",
+            "transition: opacity 20000ms ease-in 99999s",
+            "border-radius: 9999px 50%",
+            "color: #1e9999; /* a b c */ color: red",
+            "background: -0.5em center url(a5000px.png)",
+        ] {
+            assert!(scan(&format!("a:nth-child(20000) {{ {value}; }} #n99999 {{}}")).is_ok(), "{value}");
         }
     }
 

@@ -8,6 +8,7 @@ use gtk4::{gdk, prelude::*};
 
 use super::folder::{Folder, plain};
 use super::manifest::Scheme;
+use super::picture::Kind;
 use super::sheet::{self, Sheet};
 use super::{DEFAULT, TEXT, ThemeError, picture};
 
@@ -22,6 +23,14 @@ pub(crate) const HIGH_CONTRAST: &str = include_str!("../../../../../themes/high-
 
 /// Sheets that one theme may import.
 const IMPORTS: usize = 16;
+
+/// Selectors of one theme, of all its sheets. GTK's reading of them needs stack by their square: a thousand end the process.
+const SELECTORS: usize = 500;
+
+/// Colours that one theme may define, of which each may be made from another.
+const COLOURS: usize = 500;
+
+const TOO_MANY: &str = "with it, the pictures of the sheets have more than 24 million pixels";
 
 /// The sheets of one look.
 #[derive(Default)]
@@ -114,11 +123,11 @@ pub(crate) fn check(folder: &Folder) -> Result<Vec<(String, Sheet)>, Vec<ThemeEr
     let mut sheets = Vec::new();
     let mut errors = Vec::new();
     let mut waiting = vec!["style.css".to_owned()];
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::from(["style.css".to_owned()]);
+    // GTK holds them all, and each as often as it is named.
+    let mut pixels = 0;
+    let (mut selectors, mut colours) = (0, 0);
     while let Some(name) = waiting.pop() {
-        if !seen.insert(name.clone()) {
-            continue;
-        }
         let path = folder.join(&name);
         let line = |line: usize, what: String| ThemeError::Line { path: path.clone(), line, what };
         let scanned = match folder.text(&name, TEXT) {
@@ -147,15 +156,43 @@ pub(crate) fn check(folder: &Folder) -> Result<Vec<(String, Sheet)>, Vec<ThemeEr
         }
         for (file, number) in sheet.files.iter().filter(|(file, _)| plain(file) && folder.has(file)) {
             match folder.read(file, picture::BYTES) {
-                Ok(bytes) => {
-                    if let Err(error) = picture::kind(&bytes.unwrap_or_default()) {
-                        errors.push(line(*number, format!("“{file}”: {error}")));
+                Ok(bytes) => match picture::kind(&bytes.unwrap_or_default()) {
+                    Ok(Kind::Pixels(width, height)) => {
+                        pixels += u64::from(width) * u64::from(height);
+                        if pixels > picture::PIXELS {
+                            errors.push(line(*number, format!("“{file}”: {TOO_MANY}")));
+                            break;
+                        }
                     }
-                }
+                    // GTK would draw it at the size that it says it has.
+                    Ok(Kind::Drawing) => {
+                        errors.push(line(*number, format!("“{file}”: SVG is not read here: use a PNG of it")));
+                    }
+                    Err(error) => errors.push(line(*number, format!("“{file}”: {error}"))),
+                },
                 Err(error) => errors.push(error),
             }
         }
-        waiting.extend(sheet.imports.iter().map(|(file, _)| file.clone()).filter(|file| plain(file)));
+        let room = SELECTORS.saturating_sub(selectors);
+        selectors += sheet.selectors.len();
+        if let Some(number) = sheet.selectors.get(room) {
+            errors.push(line(*number, format!("more than {SELECTORS} selectors in all sheets")));
+            break;
+        }
+        let room = COLOURS.saturating_sub(colours);
+        colours += sheet.defined.len();
+        if let Some((_, number)) = sheet.defined.get(room) {
+            errors.push(line(*number, format!("more than {COLOURS} colours are defined in all sheets")));
+            break;
+        }
+        for (file, number) in sheet.imports.iter().filter(|(file, _)| plain(file)) {
+            // GTK reads it each time, and with it all that it imports.
+            if seen.insert(file.clone()) {
+                waiting.push(file.clone());
+            } else {
+                errors.push(line(*number, format!("“{file}” is imported more than once")));
+            }
+        }
         sheets.push((name, sheet));
         if sheets.len() > IMPORTS {
             errors.push(line(1, "too many sheets are imported".to_owned()));
