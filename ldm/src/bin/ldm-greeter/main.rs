@@ -33,7 +33,6 @@ mod preview;
 mod question;
 mod said;
 mod screens;
-mod seen;
 mod setup;
 mod sleep;
 mod theme;

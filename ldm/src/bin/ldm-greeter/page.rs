@@ -85,6 +85,14 @@ pub(crate) fn joined(hints: &[&str]) -> String {
 /// What stands between the parts.
 const BETWEEN: &str = "   ";
 
+/// Where there is no room, the end of a button's text goes, and not the end of the row.
+pub(crate) fn shorten(button: &gtk4::Button) {
+    button.set_label("");
+    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
+        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ldm_protocol::Secret;
@@ -113,13 +121,5 @@ mod tests {
             titles.push(title(&model));
         }
         assert_eq!(titles[2..], ["Log in to first", "Log in", "Log in as alice to second"]);
-    }
-}
-
-/// Where there is no room, the end of a button's text goes, and not the end of the row.
-pub(crate) fn shorten(button: &gtk4::Button) {
-    button.set_label("");
-    if let Some(label) = button.child().and_downcast::<gtk4::Label>() {
-        label.set_ellipsize(gtk4::pango::EllipsizeMode::End);
     }
 }

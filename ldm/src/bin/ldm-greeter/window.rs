@@ -25,8 +25,8 @@ use crate::page::{self, Page};
 use crate::question::Asker;
 use crate::said::Said;
 use crate::screens::Screens;
-use crate::seen::{self, Told};
 use crate::theme::Look;
+use crate::theme::seen::{self, Told};
 use crate::timers::Timers;
 use crate::{choices, fonts, i18n, keys, theme};
 

@@ -28,7 +28,7 @@ use self::fake::Fake;
 use self::scenarios::{Act, Scenario};
 use crate::model::{Action, Event, Kept, Model};
 use crate::screens::Screens;
-use crate::seen::Wrong;
+use crate::theme::seen::Wrong;
 use crate::theme::{self, Look};
 use crate::window::Window;
 use crate::{clock, i18n, monitors, timers};

@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod legacy;
 pub(crate) mod manifest;
 pub(crate) mod picture;
+pub(crate) mod seen;
 pub(crate) mod sheet;
 pub(crate) mod style;
 
@@ -25,8 +26,8 @@ use self::folder::Folder;
 use self::layout::{Bar, Layout};
 use self::manifest::{Manifest, SHAPES, Slot};
 use self::picture::{Kind, PictureError};
+use self::seen::Wrong;
 use self::style::Style;
-use crate::seen::Wrong;
 
 /// The theme that is used when none is asked for.
 const DEFAULT: &str = "default";
