@@ -161,6 +161,14 @@ impl Bar {
         });
     }
 
+    /// Fits the texts in again, where they are others.
+    pub(crate) fn refit(&self) {
+        let other = self.menus().into_iter().filter(|menu| menu.was_relabelled()).count();
+        if other > 0 {
+            self.fit();
+        }
+    }
+
     /// Shows as much text as there is room for.
     pub(crate) fn fit(&self) {
         let width = self.width.get();
