@@ -7,6 +7,8 @@
 
 #[path = "greeter_dialog/ahead.rs"]
 mod ahead;
+#[path = "greeter_dialog/failures.rs"]
+mod failures;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,9 +1,9 @@
-//! Whether what scrolls begins and ends between lines, as it is shown before anybody scrolls.
+//! Whether what scrolls begins and ends between lines, as it is shown before anybody scrolls, and lists are on the screen.
 
 use gtk4::graphene::Point;
 use gtk4::{pango, prelude::*};
 
-use super::inspect;
+use super::{inspect, shot};
 
 /// What is read, and what is chosen from. Help is longer than a screen by nature.
 const AREAS: [&str; 3] = ["said", "asked", "chooser"];
@@ -16,6 +16,16 @@ pub(super) fn cut(window: &gtk4::Window) -> Vec<String> {
     let areas = AREAS.iter().filter_map(|name| inspect::find(window, name)?.downcast::<gtk4::ScrolledWindow>().ok());
     let areas = areas.filter(WidgetExt::is_mapped);
     areas.filter_map(|area| Some(format!("#{} is cut through “{}”", area.widget_name(), first_cut(&area)?))).collect()
+}
+
+/// Lists of menus that are not all on a screen of this width, or touch its edge.
+pub(super) fn at_the_edge(window: &gtk4::Window, width: i32) -> Vec<String> {
+    let lists = inspect::popovers(window.upcast_ref()).into_iter().filter(WidgetExt::is_mapped);
+    let places = lists.filter_map(|list| Some((shot::place(window, &list)?, list)));
+    #[allow(clippy::cast_precision_loss)] // Screens are small.
+    let right = width as f32;
+    let wrong = places.filter(|(place, _)| place.x() < 1.0 || place.x() + place.width() > right - 1.0);
+    wrong.map(|(_, list)| format!("#{} is at the edge of the screen", list.widget_name())).collect()
 }
 
 /// The text of the first label that shows a part of a line.

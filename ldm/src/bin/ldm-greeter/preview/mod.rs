@@ -153,7 +153,13 @@ impl Preview {
             }
             if self.check {
                 let clipped = inspect::clipped(&window, self.size.0, self.size.1, long);
-                for line in stage.complaints().into_iter().chain(clipped).chain(lines::cut(&window)) {
+                for line in stage
+                    .complaints()
+                    .into_iter()
+                    .chain(clipped)
+                    .chain(lines::cut(&window))
+                    .chain(lines::at_the_edge(&window, self.size.0))
+                {
                     wrong = true;
                     out(&format!("{name}: {line}"));
                 }

@@ -8,7 +8,7 @@ use super::{Window, set};
 use crate::i18n::{self, gettext};
 use crate::model::{Choice, Model, State};
 use crate::page::{self, Page};
-use crate::{failure, pam_words, question};
+use crate::{failure, keys, pam_words, question};
 
 /// Style class of the button that does once more what was warned of.
 const WARNED: &str = "warned";
@@ -146,7 +146,7 @@ impl Window {
         }
         let mut hint = page::hint(page, model.state());
         if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
-            hint = page::joined(&[&hint, &layouts]);
+            hint = keys::joined(&[&hint, &layouts]);
         }
         set(&self.hint, &hint);
     }
