@@ -97,6 +97,16 @@ impl Bar {
         Ok(this)
     }
 
+    /// Whether there is a second row, which takes its room from the dialog.
+    pub(crate) fn is_high(&self) -> bool {
+        self.more.is_visible()
+    }
+
+    /// Tells `changed` that the second row has come or gone.
+    pub(crate) fn on_rows(&self, changed: impl Fn() + 'static) {
+        self.more.connect_visible_notify(move |_| changed());
+    }
+
     /// All menus.
     pub(crate) fn menus(&self) -> [&Rc<Menu>; 7] {
         [&self.server, &self.session, &self.language, &self.layout, &self.access, &self.admin, &self.power]

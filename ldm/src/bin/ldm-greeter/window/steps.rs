@@ -25,7 +25,7 @@ impl Window {
         }
         self.said.free();
         if !busy {
-            self.logo.set_visible(self.logo_fits.get());
+            self.show_logo();
             self.cramped.set(false);
         }
         self.help.set_visible(page == Page::Help);
@@ -94,6 +94,11 @@ impl Window {
                 self.waiting.replace(Some(gettext("Your session is being started…")));
             }
         }
+    }
+
+    /// The logo, where the words leave it any room.
+    pub(super) fn show_logo(&self) {
+        self.logo.set_visible(self.logo_fits.get() && !self.bar.is_high());
     }
 
     /// Until the next question there is no logo, and then no empty line: what has to be read goes first. `false`: neither was
