@@ -12,6 +12,8 @@ mod guide;
 mod hostile;
 #[path = "themes/looks.rs"]
 mod looks;
+#[path = "themes/words.rs"]
+mod words;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

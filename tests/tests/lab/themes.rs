@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ldm_tests::gui::Reader;
 use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, wait};
+use tempfile::TempDir;
 
 /// A seat whose own greeter does this unless it is to read no theme, and waits for the scenario then.
 fn seat(unless: &str) -> Result<Scene> {
@@ -68,15 +69,17 @@ fn a_theme_that_hangs_the_greeter_is_withdrawn() -> Result<()> {
     comes_without_its_theme(seat("exec sleep 1000")?, Duration::from_secs(45), "showed nothing for 30 s")
 }
 
-#[test]
-fn a_theme_that_shows_nothing_is_taken_off_by_the_greeter_itself() -> Result<()> {
+/// A seat with this theme, whose greeter's texts are read, and the theme's folder.
+pub(crate) fn themed(files: &[(&str, &str)]) -> Result<(Scene, Reader, TempDir)> {
     let lab = Lab::new()?;
     let sshd = Sshd::new(&lab)?;
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
     let theme = tempfile::Builder::new().prefix("ldm-lab-theme").tempdir()?;
     fs::set_permissions(theme.path(), fs::Permissions::from_mode(0o755))?;
-    fs::write(theme.path().join("style.css"), "* { opacity: 0; }\n")?;
+    for (name, content) in files {
+        fs::write(theme.path().join(name), content)?;
+    }
     let greeter_user = User::create(&lab, Kind::System, "")?;
     let reader = Reader::new(&lab, &greeter_user)?;
     let daemon = Daemon::builder(&lab)
@@ -87,7 +90,12 @@ fn a_theme_that_shows_nothing_is_taken_off_by_the_greeter_itself() -> Result<()>
         .set("LDM_CLOCK_FORMAT", "the century: %C")
         .greeter_user(greeter_user)
         .start()?;
-    let scene = Scene { daemon, x, user, sshd, lab };
+    Ok((Scene { daemon, x, user, sshd, lab }, reader, theme))
+}
+
+#[test]
+fn a_theme_that_shows_nothing_is_taken_off_by_the_greeter_itself() -> Result<()> {
+    let (scene, reader, theme) = themed(&[("style.css", "* { opacity: 0; }\n")])?;
     let refused = format!("theme not used: {}/style.css: #entry is not seen", theme.path().display());
     wait::until("the theme's end", wait::STEP, || scene.daemon.log_text().contains(&refused).then_some(()))?;
     // Whoever draws now has been greeted by the daemon on a connection of its own, and sees nothing wrong.

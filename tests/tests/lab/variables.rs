@@ -7,9 +7,8 @@ use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result, ensure};
 use ldm::config::keys;
-use ldm_tests::gui::Reader;
 use ldm_tests::xserver::Screen;
-use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait};
+use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait};
 
 /// The variable, and the test that proves that it changes something.
 const PROVED: &[(&str, &str)] = &[
@@ -159,25 +158,8 @@ fn colour(screen: &Screen) -> Result<Vec<u8>> {
 
 #[test]
 fn ldm_theme_and_ldm_clock_format_are_seen_at_the_greeter() -> Result<()> {
-    let lab = Lab::new()?;
-    let sshd = Sshd::new(&lab)?;
-    let user = User::new(&lab)?;
-    let x = XServer::new(&lab)?;
-    let theme = tempfile::Builder::new().prefix("ldm-lab-theme").tempdir()?;
-    fs::set_permissions(theme.path(), fs::Permissions::from_mode(0o755))?;
-    fs::write(theme.path().join("theme.ini"), "background =\n")?;
-    fs::write(theme.path().join("style.css"), "@define-color backdrop #12ab34;\n")?;
-    let greeter_user = User::create(&lab, Kind::System, "")?;
-    let reader = Reader::new(&lab, &greeter_user)?;
-    let daemon = Daemon::builder(&lab)
-        .on(x.screen())
-        .server(&sshd, sshd.port())?
-        .set("LDM_GREETER", &reader.greeter())
-        .set("LDM_THEME", &theme.path().to_string_lossy())
-        .set("LDM_CLOCK_FORMAT", "the century: %C")
-        .greeter_user(greeter_user)
-        .start()?;
-    let scene = Scene { daemon, x, user, sshd, lab };
+    let sheet = "@define-color backdrop #12ab34;\n";
+    let (scene, reader, _theme) = crate::themes::themed(&[("theme.ini", "background =\n"), ("style.css", sheet)])?;
     reader.wait_for_text("the century: 20", wait::STEP)?;
     let screen = scene.x.screen();
     let green = || colour(&screen).ok().filter(|colour| *colour == [0x12, 0xab, 0x34]).map(drop);

@@ -97,6 +97,16 @@ impl Bar {
         Ok(this)
     }
 
+    /// Whether there is a second row, which takes its room from the dialog.
+    pub(crate) fn is_high(&self) -> bool {
+        self.more.is_visible()
+    }
+
+    /// Tells `changed` that the second row has come or gone.
+    pub(crate) fn on_rows(&self, changed: impl Fn() + 'static) {
+        self.more.connect_visible_notify(move |_| changed());
+    }
+
     /// All menus.
     pub(crate) fn menus(&self) -> [&Rc<Menu>; 7] {
         [&self.server, &self.session, &self.language, &self.layout, &self.access, &self.admin, &self.power]
@@ -159,6 +169,14 @@ impl Bar {
             });
             glib::ControlFlow::Break
         });
+    }
+
+    /// Fits the texts in again, where they are others.
+    pub(crate) fn refit(&self) {
+        let other = self.menus().into_iter().filter(|menu| menu.was_relabelled()).count();
+        if other > 0 {
+            self.fit();
+        }
     }
 
     /// Shows as much text as there is room for.

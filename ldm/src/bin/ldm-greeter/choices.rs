@@ -37,6 +37,7 @@ pub(crate) fn show(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
             act(Event::Power(action));
         }
     });
+    bar.refit();
 }
 
 fn servers(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
@@ -115,7 +116,16 @@ fn languages_of(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
     let starting = matches!(model.state(), State::Starting);
     bar.language.set_useful(!forced && codes.len() > 1 && !starting);
     let in_use = if chosen.is_empty() { String::new() } else { languages::name(&chosen, &codes) };
-    bar.language.set_label(&gettext("Language"), &in_use);
+    if after {
+        // Translators: what the menu of languages is about once the user is logged in; the greeter's own language may differ.
+        let purpose = gettext("Language of the session");
+        let label = if in_use.is_empty() { purpose.clone() } else { format!("{purpose}: {in_use}") };
+        bar.language.set_label(&label, "");
+        bar.language.set_heading(&purpose);
+    } else {
+        bar.language.set_label(&gettext("Language"), &in_use);
+        bar.language.set_heading("");
+    }
     let mut named: Vec<(String, String)> =
         codes.iter().map(|code| (languages::name(code, &codes), code.clone())).collect();
     // The session may well have the fonts: its languages keep a name.

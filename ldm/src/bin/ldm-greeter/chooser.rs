@@ -12,6 +12,9 @@ use crate::window::describe;
 
 const ROW: &str = include_str!("row.ui");
 
+/// What may be free between two rows.
+const GAP: f64 = 6.0;
+
 /// The list and what scrolls it.
 pub(crate) struct Chooser {
     area: gtk4::ScrolledWindow,
@@ -38,7 +41,9 @@ impl Chooser {
                 // Not now: the rows are being given their places.
                 glib::idle_add_local_once(move || {
                     if let Some(list) = whole.upgrade() {
-                        edge::fit(&area, edge::rows(&area, &list), false, &*more_room);
+                        let first = area.vadjustment().value();
+                        let rows = edge::rows(&area, &list).into_iter().map(|(top, end)| (top, end - first));
+                        edge::fit(&area, rows, false, &*more_room);
                     }
                 });
             }
@@ -125,13 +130,21 @@ pub(crate) fn keep_in_view(area: &gtk4::ScrolledWindow, chosen: impl Fn() -> Opt
         glib::idle_add_local_once(move || {
             let row = chosen();
             let list = row.as_ref().and_then(WidgetExt::parent);
-            let Some(bounds) = row.zip(list).and_then(|(row, list)| row.compute_bounds(&list.parent()?)) else {
-                return;
-            };
-            let top = f64::from(bounds.y()) + adjustment.value();
+            let place = |row: &gtk4::Widget| row.compute_bounds(&row.parent()?.parent()?);
+            let Some((bounds, list)) = row.as_ref().and_then(place).zip(list) else { return };
+            let before = adjustment.value();
+            let top = f64::from(bounds.y()) + before;
             let least = top + f64::from(bounds.height()) - adjustment.page_size();
+            let mut value = before.max(least).min(top);
+            if value > before {
+                // Rows of different heights: the first that is seen is seen from its beginning.
+                let rows = std::iter::successors(list.first_child(), WidgetExt::next_sibling);
+                let tops = rows.filter_map(|row| Some(f64::from(place(&row)?.y()) + before));
+                let whole = tops.filter(|start| *start >= value - GAP && *start <= top).reduce(f64::min);
+                value = whole.map_or(value, |start| start.max(value));
+            }
             // Unlike clamp_page(), this also ends the animation to where the row was without a size.
-            adjustment.set_value(adjustment.value().max(least).min(top));
+            adjustment.set_value(value);
         });
     });
 }

@@ -44,6 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn to_try_again_is_not_advised_where_the_sentence_says_not_to_log_in() {
+        for &kind in FailureKind::ALL {
+            let says_so = ldm_protocol::Failure::new(kind).to_string().contains("not log in");
+            assert!(!says_so || warns(kind), "{kind:?}");
+        }
+        assert!(warns(FailureKind::HostKeyChanged) && !warns(FailureKind::ServerUnreachable));
+    }
+
+    #[test]
     fn every_failure_has_a_code_and_a_heading() {
         for &kind in FailureKind::ALL {
             let code = code(kind);

@@ -55,6 +55,16 @@ impl Key {
     }
 }
 
+/// What keys do in one line, which is broken between its parts only: a key stands beside what it does.
+pub(crate) fn joined(hints: &[&str]) -> String {
+    let parts = hints.iter().flat_map(|hint| hint.split(BETWEEN));
+    let parts: Vec<String> = parts.map(|part| part.replace(' ', "\u{a0}")).collect();
+    parts.join(BETWEEN)
+}
+
+/// What stands between the parts.
+const BETWEEN: &str = "   ";
+
 /// Gives every key to `act` before any widget in `root` sees it, a window or what a menu opens.
 pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propagation + 'static) {
     let controller = gtk4::EventControllerKey::new();
@@ -66,6 +76,15 @@ pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propag
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_stands_beside_what_it_does() {
+        let all = joined(&["Enter: go on   Escape: back to the user name", "F1: help"]);
+        assert_eq!(
+            all,
+            "Enter:\u{a0}go\u{a0}on   Escape:\u{a0}back\u{a0}to\u{a0}the\u{a0}user\u{a0}name   F1:\u{a0}help"
+        );
+    }
 
     #[test]
     fn keys_and_what_they_mean() {

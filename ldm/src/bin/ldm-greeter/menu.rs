@@ -39,6 +39,8 @@ pub(crate) struct Menu {
     area: gtk4::ScrolledWindow,
     list: gtk4::Box,
     items: RefCell<Vec<Item>>,
+    heading: RefCell<String>,
+    relabelled: Cell<bool>,
     /// The list shows other items still: it is made when somebody looks at it.
     stale: Cell<bool>,
     /// Somebody has looked at it.
@@ -74,6 +76,8 @@ impl Menu {
                 .build(),
             list: gtk4::Box::builder().orientation(gtk4::Orientation::Vertical).css_classes(["list"]).build(),
             items: RefCell::new(Vec::new()),
+            heading: RefCell::default(),
+            relabelled: Cell::new(false),
             stale: Cell::new(false),
             asked_for: Cell::new(false),
             chosen: RefCell::new(Rc::new(|_| {})),
@@ -123,10 +127,24 @@ impl Menu {
 
     /// What the button is for, and what is in use (empty: nothing to say), which stands on the button instead.
     pub(crate) fn set_label(&self, purpose: &str, in_use: &str) {
-        set(&self.label, if in_use.is_empty() { purpose } else { in_use });
+        if set(&self.label, if in_use.is_empty() { purpose } else { in_use }) {
+            self.relabelled.set(true);
+        }
         self.button.set_tooltip_text(Some(purpose));
         let name = if in_use.is_empty() { purpose.to_owned() } else { format!("{purpose}: {in_use}") };
         set(&self.spoken, &name);
+    }
+
+    /// Whether the button has had another text since this was asked last.
+    pub(crate) fn was_relabelled(&self) -> bool {
+        self.relabelled.take()
+    }
+
+    /// What stands above the entries; empty: nothing.
+    pub(crate) fn set_heading(&self, text: &str) {
+        if self.heading.replace(text.to_owned()) != text {
+            self.stale.set(true);
+        }
     }
 
     /// Shows the button or not. What is hidden cannot be open.
@@ -262,6 +280,11 @@ impl Menu {
     fn build(self: &Rc<Self>) {
         while let Some(child) = self.list.first_child() {
             self.list.remove(&child);
+        }
+        let heading = self.heading.borrow();
+        if !heading.is_empty() {
+            let label = gtk4::Label::builder().label(heading.as_str()).xalign(0.0).css_classes(["heading"]).build();
+            self.list.append(&label);
         }
         for (place, item) in self.items.borrow().iter().enumerate() {
             let Some(button) = row(item) else { continue };

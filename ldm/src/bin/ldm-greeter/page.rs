@@ -4,6 +4,7 @@ use gtk4::prelude::*;
 use std::mem::{Discriminant, discriminant};
 
 use crate::i18n::gettext;
+use crate::keys::joined;
 use crate::model::{Model, State};
 use crate::{failure, i18n, question};
 
@@ -74,16 +75,6 @@ pub(crate) fn hint(page: Page, state: &State) -> String {
         _ => joined(&[&keys, &menus]),
     }
 }
-
-/// What keys do in one line, which is broken between its parts only: a key stands beside what it does.
-pub(crate) fn joined(hints: &[&str]) -> String {
-    let parts = hints.iter().flat_map(|hint| hint.split(BETWEEN));
-    let parts: Vec<String> = parts.map(|part| part.replace(' ', "\u{a0}")).collect();
-    parts.join(BETWEEN)
-}
-
-/// What stands between the parts.
-const BETWEEN: &str = "   ";
 
 /// Where there is no room, the end of a button's text goes, and not the end of the row.
 pub(crate) fn shorten(button: &gtk4::Button) {

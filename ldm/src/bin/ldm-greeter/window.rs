@@ -204,7 +204,7 @@ impl Window {
             self,
             move |room: Room| {
                 this.logo_fits.set(room.logo && this.logo.paintable().is_some());
-                this.logo.set_visible(this.logo_fits.get());
+                this.show_logo();
                 this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
@@ -242,6 +242,11 @@ impl Window {
 
     fn connect(self: &Rc<Self>) {
         let this = self;
+        this.bar.on_rows(clone!(
+            #[weak]
+            this,
+            move || this.show_logo()
+        ));
         for (button, act) in [
             (&this.go, Self::submit as fn(&Self)),
             (&this.back, |this: &Self| (this.send)(Event::Back)),

@@ -6,6 +6,7 @@ mod check;
 mod contrast;
 mod fake;
 mod inspect;
+mod lines;
 mod measure;
 mod patience;
 mod place;
@@ -153,8 +154,13 @@ impl Preview {
                 saved.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
             }
             if self.check {
-                for line in
-                    stage.complaints().into_iter().chain(inspect::clipped(&window, self.size.0, self.size.1, long))
+                let clipped = inspect::clipped(&window, self.size.0, self.size.1, long);
+                for line in stage
+                    .complaints()
+                    .into_iter()
+                    .chain(clipped)
+                    .chain(lines::cut(&window))
+                    .chain(lines::at_the_edge(&window, self.size.0))
                 {
                     wrong = true;
                     out(&format!("{name}: {line}"));

@@ -8,7 +8,7 @@ use super::{Window, set};
 use crate::i18n::{self, gettext};
 use crate::model::{Choice, Model, State};
 use crate::page::{self, Page};
-use crate::{failure, pam_words, question};
+use crate::{failure, keys, pam_words, question};
 
 /// Style class of the button that does once more what was warned of.
 const WARNED: &str = "warned";
@@ -25,7 +25,7 @@ impl Window {
         }
         self.said.free();
         if !busy {
-            self.logo.set_visible(self.logo_fits.get());
+            self.show_logo();
             self.cramped.set(false);
         }
         self.help.set_visible(page == Page::Help);
@@ -96,6 +96,11 @@ impl Window {
         }
     }
 
+    /// The logo, where the words leave it any room.
+    pub(super) fn show_logo(&self) {
+        self.logo.set_visible(self.logo_fits.get() && !self.bar.is_high());
+    }
+
     /// Until the next question there is no logo, and then no empty line: what has to be read goes first. `false`: neither was
     /// there.
     pub(super) fn give_room(&self) -> bool {
@@ -146,7 +151,7 @@ impl Window {
         }
         let mut hint = page::hint(page, model.state());
         if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
-            hint = page::joined(&[&hint, &layouts]);
+            hint = keys::joined(&[&hint, &layouts]);
         }
         set(&self.hint, &hint);
     }
