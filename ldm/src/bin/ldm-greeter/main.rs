@@ -47,6 +47,7 @@ use std::rc::Rc;
 
 use clap::Parser;
 use gtk4::{gdk, glib};
+use ldm_protocol::greetd::Response;
 
 use crate::link::Link;
 use crate::model::{Action, Event, Model};
@@ -147,7 +148,7 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
     link::watch(
         &link,
         Rc::new(move |response| match response {
-            Ok(response) => receiver.step(Event::Answered(response)),
+            Ok(response) => receiver.answered(response),
             Err(error) => fail(&error.to_string()),
         }),
     );
@@ -163,6 +164,14 @@ fn run(args: Args, connected: Connected) -> anyhow::Result<()> {
 }
 
 impl Greeter {
+    fn answered(&self, response: Response) {
+        // A question is not for what somebody has typed who is not there any more.
+        if let Some(window) = self.window.get() {
+            window.look_whether_idle();
+        }
+        self.step(Event::Answered(response));
+    }
+
     fn step(&self, event: Event) {
         let actions = self.model.borrow_mut().update(event);
         for action in actions {

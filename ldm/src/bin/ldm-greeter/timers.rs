@@ -72,13 +72,18 @@ impl Timers {
         self.wait();
     }
 
-    /// Somebody uses the greeter. Where nobody did for long, what was left behind goes first: a timer stands still while the
-    /// computer sleeps.
+    /// Somebody uses the greeter.
     pub(crate) fn used(self: &Rc<Self>) {
+        self.look();
+        self.touched();
+    }
+
+    /// Before anything happens where nobody did anything for long: what was left behind goes first. A timer stands still while
+    /// the computer sleeps, and may come late.
+    pub(crate) fn look(&self) {
         if self.waiting.get() && self.is_idle() {
             self.leave();
         }
-        self.touched();
     }
 
     /// Somebody is there, or there is something to be read.

@@ -414,6 +414,11 @@ impl Window {
         self.show_status();
     }
 
+    /// Tells of it if nobody has been there for long.
+    pub(crate) fn look_whether_idle(&self) {
+        self.timers.look();
+    }
+
     /// Back from a menu.
     fn come_home(&self) {
         gtk4::prelude::GtkWindowExt::set_focus(&self.root, None::<&gtk4::Widget>);
