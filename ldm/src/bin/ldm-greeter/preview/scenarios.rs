@@ -100,7 +100,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     ];
     all.extend(menus.map(|(name, button)| main(name, Fake::new().with_choices(), vec![Act::Open(button)])));
     let sessions = vec![name(), word(), Act::Open("language-menu")];
-    all.push(other("menu-language-session", Fake::new().with_choices(), sessions));
+    all.push(main("menu-language-session", Fake::new().with_choices(), sessions));
     all.push(other("menu-server-long", long_servers(), vec![Act::Open("server-menu")]));
     all.push(main("high-contrast", switched(Access { high_contrast: true, ..Access::default() }), vec![name()]));
     let large = || switched(Access { large_text: true, ..Access::default() });
