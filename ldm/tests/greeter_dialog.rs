@@ -57,11 +57,7 @@ impl Lab {
     /// A greeter that waits this many seconds for somebody to touch anything.
     fn idling(seconds: &str) -> Option<Self> {
         let mut lab = Self::with(&[], &[("LDM_GREETER_IDLE", seconds)], |_| None)?;
-        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
-        lab.say(&Response::LdmSeat(Box::default()));
-        assert!(matches!(lab.hear(), Request::LdmFacts));
-        lab.refuse();
-        lab.wait_for_window();
+        lab.greet(Seat::default(), "Log in");
         Some(lab)
     }
 
@@ -113,6 +109,15 @@ impl Lab {
         lab.say(&Response::LdmFacts(Box::default()));
         lab.wait_for_window();
         Some(lab)
+    }
+
+    /// Answers a greeter that has begun, as a daemon without a help page, and waits for its window.
+    fn greet(&mut self, seat: Seat, title: &str) {
+        assert!(matches!(self.hear(), Request::LdmHello { .. }));
+        self.say(&Response::LdmSeat(Box::new(seat)));
+        assert!(matches!(self.hear(), Request::LdmFacts));
+        self.refuse();
+        self.wait_for_title(title);
     }
 
     /// Refuses what was asked, as a daemon that does not know it.

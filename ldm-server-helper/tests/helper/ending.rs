@@ -147,18 +147,13 @@ fn a_new_session_can_end_the_others_which_say_so() {
     server.session("x", &format!("{FAMILY}\nwait"));
     server.session("xy", "exec sleep 1000");
     let reports = server.reports();
-    let client = |id: &str, name: &str| {
-        let mut request = server.request(id);
-        request.client.hostname = Some(name.into());
-        request
-    };
-    let one = server.start(&client("x", "tc1"));
+    let one = server.start(&server.request_of("x", "tc1"));
     one.started();
     let of_one = members(&reports);
-    let other = server.start(&client("x", "tc2"));
+    let other = server.start(&server.request_of("x", "tc2"));
     other.started();
     let of_other = members(&reports);
-    let mut two = server.start(&SessionRequest { end_others: true, ..client("xy", "tc3") });
+    let mut two = server.start(&SessionRequest { end_others: true, ..server.request_of("xy", "tc3") });
     two.started();
     assert!(of_one.iter().chain(&of_other).all(Process::has_ended), "ended before the new one starts");
     for ended in [one, other] {
@@ -176,25 +171,24 @@ fn only_the_sessions_that_were_named_end() {
     server.session("x", &format!("{FAMILY}\nwait"));
     server.session("xy", "exec sleep 1000");
     let reports = server.reports();
-    let client = |id: &str, name: &str| {
-        let mut request = server.request(id);
-        request.client.hostname = Some(name.into());
-        request
-    };
     let id_of = |name: &str| {
         let info = super::info::info(&server, "");
         info.elsewhere.into_iter().find(|other| other.client == name).map(|other| other.id)
     };
-    let one = server.start(&client("x", "names-1"));
+    let one = server.start(&server.request_of("x", "names-1"));
     one.started();
     let of_one = members(&reports);
     let named = id_of("names-1").unwrap();
     assert!(Elsewhere::is_valid_id(&named), "{named}");
     // One that begins between question and answer.
-    let other = server.start(&client("x", "names-2"));
+    let other = server.start(&server.request_of("x", "names-2"));
     other.started();
     let of_other = members(&reports);
-    let asks = |only: Vec<String>| SessionRequest { end_others: true, end_only: Some(only), ..client("xy", "names-3") };
+    let asks = |only: Vec<String>| SessionRequest {
+        end_others: true,
+        end_only: Some(only),
+        ..server.request_of("xy", "names-3")
+    };
     let strange = "x".repeat(100_000);
     for only in [vec![], vec![named.clone()], vec!["1-2-3".into(), String::new(), strange]] {
         let mut refused = server.start(&asks(only));

@@ -110,6 +110,13 @@ impl Server {
         SessionRequest { version: 1, session: Some(id.into()), xsession: Some(xsession), ..SessionRequest::default() }
     }
 
+    /// The same from a client of this name.
+    pub(crate) fn request_of(&self, id: &str, client: &str) -> SessionRequest {
+        let mut request = self.request(id);
+        request.client.hostname = Some(client.into());
+        request
+    }
+
     pub(crate) fn start(&self, request: &SessionRequest) -> Running {
         Self::start_command(self.command("session"), request)
     }

@@ -298,7 +298,7 @@ impl Keeper {
         if let Some((speakers, microphone)) = self.settings.volume {
             if !programs::is_installed("pactl") {
                 tracing::warn!("pactl is not installed: VOLUME and MIC_VOLUME are left as they are");
-            } else if self.listens().await {
+            } else if listens(&self.places.link()).await {
                 self.set_volume("sink", speakers).await;
                 self.set_volume("source", microphone).await;
                 if kind == Some(Kind::PipeWire) {
@@ -311,18 +311,6 @@ impl Keeper {
             }
         }
         std::future::pending::<()>().await;
-    }
-
-    /// Waits until the daemon does; `false` if it does not.
-    async fn listens(&self) -> bool {
-        let until = Instant::now() + READY;
-        while UnixStream::connect(self.places.link()).await.is_err() {
-            if Instant::now() >= until {
-                return false;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        true
     }
 
     /// Sets all sinks, or all sources that are no echo of a sink, to `percent`, and unmutes them.
@@ -365,6 +353,18 @@ impl Keeper {
         }
         Err(io::Error::other(ldm_protocol::text::sanitise_line(&said.stderr, 200)))
     }
+}
+
+/// Waits until a daemon listens at `socket`; `false` if none does. A look now and then, because its file is there before that.
+pub async fn listens(socket: &Path) -> bool {
+    let until = Instant::now() + READY;
+    while UnixStream::connect(socket).await.is_err() {
+        if Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    true
 }
 
 /// One of libpulse's programs, for the daemon at `socket`. Its languages are not ours to read.

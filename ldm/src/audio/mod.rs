@@ -16,7 +16,7 @@ pub mod tone;
 use std::path::PathBuf;
 
 pub use cookie::{COOKIE_LEN, SoundCookie};
-pub use daemon::{Settings, Sound, SoundError, client, local_access, local_socket};
+pub use daemon::{Settings, Sound, SoundError, client, listens, local_access, local_socket};
 pub use guard::probe;
 pub use local::run as guard_local_programs;
 pub use programs::is_installed;

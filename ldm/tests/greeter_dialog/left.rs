@@ -74,11 +74,7 @@ fn a_language_and_an_open_menu_are_not_left_for_the_next() {
     let Some(mut lab) = Lab::with(&[], &[("LDM_GREETER_IDLE", "3"), ("LDM_LOCALEDIR", directory)], |_| None) else {
         return;
     };
-    assert!(matches!(lab.hear(), Request::LdmHello { .. }));
-    lab.say(&Response::LdmSeat(Box::default()));
-    assert!(matches!(lab.hear(), Request::LdmFacts));
-    lab.refuse();
-    lab.wait_for_window();
+    lab.greet(Seat::default(), "Log in");
     // Session, language.
     open_menu(&lab, 2);
     lab.key("d");
@@ -97,14 +93,7 @@ fn the_screen_readers_key_keeps_what_was_chosen() {
     let Some(mut lab) = Lab::with(&[], &[("LDM_LOCALEDIR", directory)], |_| None) else { return };
     let servers = ["alpha", "beta"].map(str::to_owned).to_vec();
     let seat = Seat { server: "alpha".into(), servers, ..Seat::default() };
-    let greet = |lab: &mut Lab, seat: &Seat, title: &str| {
-        assert!(matches!(lab.hear(), Request::LdmHello { .. }));
-        lab.say(&Response::LdmSeat(Box::new(seat.clone())));
-        assert!(matches!(lab.hear(), Request::LdmFacts));
-        lab.refuse();
-        lab.wait_for_title(title);
-    };
-    greet(&mut lab, &seat, "Log in");
+    lab.greet(seat.clone(), "Log in");
     // Server, session, language.
     open_menu(&lab, 3);
     lab.key("d");
@@ -116,7 +105,7 @@ fn the_screen_readers_key_keeps_what_was_chosen() {
     lab.key("alt+super+s");
     assert!(matches!(lab.hear(), Request::LdmAccess { access } if access.screen_reader));
     lab.say(&Response::Success);
-    greet(&mut lab, &seat, "Anmelden");
+    lab.greet(seat, "Anmelden");
     lab.name("carol");
     lab.asks(AuthMessageType::Secret, "Password: ");
     lab.key("Return");

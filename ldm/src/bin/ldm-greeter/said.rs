@@ -49,9 +49,27 @@ impl Said {
             line: Cell::new(40),
             more_room,
         });
-        this.area.vadjustment().connect_changed(clone!(
-            #[weak]
-            this,
+        this.when_placed(&this.area.vadjustment(), |this, adjustment| {
+            let follows = this.follow.get();
+            let mut labels = this.message_labels();
+            labels.extend([this.notice.clone(), this.code.clone()]);
+            edge::fit(&this.area, edge::lines(&this.area, &labels), follows, &*this.more_room);
+            adjustment.set_value(if follows { adjustment.upper() } else { adjustment.lower() });
+        });
+        this.when_placed(&this.asked.vadjustment(), |this, adjustment| {
+            // Whatever else a question says, what it asks for is its end.
+            let lines = edge::lines(&this.asked, std::slice::from_ref(&this.prompt));
+            edge::fit(&this.asked, lines, true, &*this.more_room);
+            adjustment.set_value(adjustment.upper());
+        });
+        Ok(this)
+    }
+
+    /// Does something after each change of how much there is to scroll.
+    fn when_placed(self: &Rc<Self>, adjustment: &gtk4::Adjustment, place: fn(&Self, &gtk4::Adjustment)) {
+        adjustment.connect_changed(clone!(
+            #[weak(rename_to = this)]
+            self,
             move |adjustment| {
                 let adjustment = adjustment.clone();
                 // Not now: the text is being given its place, and would keep it.
@@ -60,34 +78,11 @@ impl Said {
                     this,
                     move || {
                         this.fit();
-                        let follows = this.follow.get();
-                        let mut labels = this.message_labels();
-                        labels.extend([this.notice.clone(), this.code.clone()]);
-                        edge::fit(&this.area, edge::lines(&this.area, &labels), follows, &*this.more_room);
-                        adjustment.set_value(if follows { adjustment.upper() } else { adjustment.lower() });
+                        place(&this, &adjustment);
                     }
                 ));
             }
         ));
-        this.asked.vadjustment().connect_changed(clone!(
-            #[weak]
-            this,
-            move |adjustment| {
-                let adjustment = adjustment.clone();
-                glib::idle_add_local_once(clone!(
-                    #[weak]
-                    this,
-                    move || {
-                        this.fit();
-                        // Whatever else a question says, what it asks for is its end.
-                        let lines = edge::lines(&this.asked, std::slice::from_ref(&this.prompt));
-                        edge::fit(&this.asked, lines, true, &*this.more_room);
-                        adjustment.set_value(adjustment.upper());
-                    }
-                ));
-            }
-        ));
-        Ok(this)
     }
 
     /// What went wrong, as it is shown.

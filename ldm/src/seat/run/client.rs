@@ -32,10 +32,6 @@ const PROBE_LINES: usize = 256;
 const COMMAND_ENDS: Duration = Duration::from_secs(2);
 /// How long the tone is, in seconds.
 const TONE: u32 = 1;
-/// A sound daemon has this long to be there.
-const SOUND_READY: Duration = Duration::from_secs(15);
-/// Between two looks whether it is.
-const LOOK: Duration = Duration::from_millis(50);
 /// Playing takes longer than the tone, but not much.
 const PLAYING: Duration = Duration::from_secs(10);
 /// What is read of a player's complaints.
@@ -417,14 +413,9 @@ async fn read_probe(stream: UnixStream, events: &mpsc::Sender<Input>) {
     }
 }
 
-/// Plays the tone as soon as the daemon is there.
+/// Plays the tone as soon as the daemon listens.
 async fn play(socket: &Path, file: &Path, account: &Account) -> Result<(), String> {
-    let ready = async {
-        while !socket.exists() {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    if tokio::time::timeout(SOUND_READY, ready).await.is_err() {
+    if !audio::listens(socket).await {
         return Err("the sound daemon does not start; the log has its words".to_owned());
     }
     let run = audio::client("pacat", socket)
