@@ -268,14 +268,19 @@ impl Running {
 }
 
 fn child_signal() -> nix::Result<SignalFd> {
-    let set: SigSet = [Signal::SIGCHLD].into_iter().collect();
+    let set = SigSet::from(Signal::SIGCHLD);
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
 /// What the program left running still has its standard error. Were nobody to read it, the next warning of a browser that
-/// xdg-open has started would be its end (SIGPIPE). A process as small as can be goes on reading, in the session.
+/// xdg-open has started would be its end (SIGPIPE). A process as small as can be goes on reading, in the session: when that
+/// ends, until the last who writes has.
 fn pass_on(stderr: ChildStderr, log: Option<File>, directory: &SessionDirectory) {
+    // std passes on the mask. The session's end sends SIGTERM to all of it at once, and last words are still in the pipe then.
+    if let Err(error) = SigSet::from(Signal::SIGTERM).thread_block() {
+        note(&format!("signals: {error}"));
+    }
     if let Err(error) = fcntl(&stderr, FcntlArg::F_SETFL(OFlag::empty())) {
         note(&format!("standard error: {error}"));
     }
