@@ -22,8 +22,10 @@ deps:
 tools: deps
 	scripts/tools.sh
 
+# The catalogues where the greeter looks for them that was built beside them.
 build:
 	$(CARGO) build --release --workspace --locked
+	po/compile.sh target/share/locale
 
 demo: deps
 	scripts/demo.sh
@@ -62,7 +64,4 @@ install:
 	if [ ! -e $(DESTDIR)$(SYSCONFDIR)/ldm/lts.conf ]; then \
 		install -D -m 0644 packaging/lts.conf $(DESTDIR)$(SYSCONFDIR)/ldm/lts.conf; fi
 	for f in docs/man/*.[1-8]; do install -D -m 0644 "$$f" $(DATADIR)/man/man$${f##*.}/$${f##*/} || exit 1; done
-	for f in po/*.po; do \
-		if [ -e "$$f" ]; then lang=$${f##*/}; lang=$${lang%.po}; \
-			install -d $(DATADIR)/locale/$$lang/LC_MESSAGES && \
-			msgfmt -o $(DATADIR)/locale/$$lang/LC_MESSAGES/ldm.mo "$$f" || exit 1; fi; done
+	umask 022 && po/compile.sh $(DATADIR)/locale
