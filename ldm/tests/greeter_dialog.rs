@@ -80,8 +80,10 @@ impl Lab {
         let path = dir.path().join("greetd.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ldm-greeter"));
+        // English alone, whatever `make` has put beside the program.
         command
             .args(args)
+            .env("LDM_LOCALEDIR", dir.path())
             .envs(env.iter().copied())
             .env("DISPLAY", &display)
             .env("GREETD_SOCK", &path)

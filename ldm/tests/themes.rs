@@ -80,7 +80,9 @@ impl Screen {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ldm-greeter"));
-        command.args(args).env("DISPLAY", &self.display).env("LC_ALL", "C").env_remove("LDM_THEME");
+        // English alone, whatever `make` has put beside the program.
+        command.args(args).env("LDM_LOCALEDIR", "/nonexistent").env("DISPLAY", &self.display);
+        command.env("LC_ALL", "C").env_remove("LDM_THEME");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
