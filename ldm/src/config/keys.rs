@@ -6,9 +6,9 @@ use ldm_protocol::near;
 
 use super::Config;
 use super::values::{
-    absolute, access, assignments, boolean, directories, groups, layouts, locale, login_name, menu_items, number,
-    number_from, password, paths, power, seconds, servers, session, sound_daemon, substitution, text, trust, user,
-    users, words, xkb,
+    absolute, access, assignments, boolean, clock, directories, groups, layouts, locale, login_name, menu_items,
+    number, number_from, password, paths, power, seconds, servers, session, sound_daemon, substitution, text, trust,
+    user, users, words, xkb,
 };
 
 pub use super::gone::{GONE, gone};
@@ -99,6 +99,13 @@ pub const KEYS: &[Key] = &[
         default: "none",
         about: "The language of every session, whatever was chosen.",
         set: One(|c, v| locale(v).map(|v| c.force_language = Some(v))),
+    },
+    Key {
+        name: "LANG",
+        takes: "locale",
+        default: "LDM_FORCE_LANGUAGE, else LDM_LANGUAGE",
+        about: "Language of the greeter alone, where it is not to be that of sessions.",
+        set: One(|c, v| locale(v).map(|v| c.lang = Some(v))),
     },
     Key {
         name: "LDM_XSESSION",
@@ -316,7 +323,7 @@ pub const KEYS: &[Key] = &[
         takes: "strftime",
         default: "the language's own",
         about: "How the greeter writes date and time.",
-        set: One(|c, v| text(v).map(|v| c.clock_format = Some(v))),
+        set: One(|c, v| clock(v).map(|v| c.clock_format = Some(v))),
     },
     Key {
         name: "LDM_MONITOR",
@@ -547,9 +554,16 @@ impl Key {
     }
 }
 
-/// The key most like `name`, if one is like it at all.
+/// The key most like `name`, if one is like it at all: of the same words, or of nearly the same letters.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    near::nearest(&name.to_uppercase(), KEYS.iter().map(|key| key.name))
+    let name = name.to_uppercase();
+    let words = |name: &str| {
+        let mut words: Vec<String> = name.split('_').map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    let mut names = KEYS.iter().map(|key| key.name);
+    names.find(|key| words(key) == words(&name)).or_else(|| near::nearest(&name, KEYS.iter().map(|key| key.name)))
 }
 
 /// The table as the text of `ldm --help`.
@@ -571,6 +585,7 @@ mod tests {
         assert_eq!(nearest("LDM_SEVER"), Some("LDM_SERVER"));
         assert_eq!(nearest("ldm_greeter"), Some("LDM_GREETER"));
         assert_eq!(nearest("LDM_FORCESESSION"), Some("LDM_FORCE_SESSION"));
+        assert_eq!(nearest("LDM_ALLOW_USER"), Some("LDM_USER_ALLOW"), "as documents of LTSP spelled it");
         assert_eq!(nearest("PRINTER_0_DEVICE"), None);
         assert_eq!(nearest("X"), None);
     }

@@ -19,6 +19,9 @@ use ldm_protocol::{Secret, text};
 
 pub use ini::Place;
 
+/// What guests come by.
+const GUESTS: &str = "LDM_GUESTLOGIN, LDM_AUTOLOGIN or LDM_LOGIN_TIMEOUT";
+
 /// The file read when none is named; it may be missing.
 pub const DEFAULT_FILE: &str = "/etc/ldm/lts.conf";
 
@@ -85,6 +88,8 @@ pub struct Config {
     pub language: Option<String>,
     /// `LDM_FORCE_LANGUAGE`.
     pub force_language: Option<String>,
+    /// `LANG`.
+    pub lang: Option<String>,
     /// `LDM_XSESSION`.
     pub xsession: Option<String>,
     /// `LDM_AUTOLOGIN`.
@@ -210,6 +215,7 @@ impl Default for Config {
             force_session: None,
             language: None,
             force_language: None,
+            lang: None,
             xsession: None,
             autologin: false,
             guest_login: false,
@@ -271,6 +277,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The greeter's language, if any is configured.
+    pub fn greeter_language(&self) -> Option<&String> {
+        [&self.lang, &self.force_language, &self.language].into_iter().find_map(Option::as_ref)
+    }
+
     /// Where the value of `key` stands; `None` for a default.
     pub fn place(&self, key: &str) -> Option<&Place> {
         self.places.iter().rev().find(|(name, _)| *name == key).map(|(_, place)| place)
@@ -343,9 +354,10 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Loaded, ConfigError> {
             continue;
         }
         // getltscfg(1): NONE un-sets.
-        let result =
-            if setting.value == "NONE" { Ok(()) } else { key.put(&mut loaded.config, &setting.key, &setting.value) };
-        match result {
+        if setting.value == "NONE" {
+            continue;
+        }
+        match key.put(&mut loaded.config, &setting.key, &setting.value) {
             Ok(()) => loaded.config.places.push((key.name, place.clone())),
             Err(why) => {
                 errors.push((place.line, format!("{place}: {}: {}", key.name, text::sanitise_line(&why, 300))));
@@ -380,6 +392,26 @@ fn review(loaded: &mut Loaded, settings: &[&ini::Setting]) {
         }
         config.menu_items.remove(&number);
         config.menu_commands.remove(&number);
+    }
+    let guests = config.guest_login || config.autologin || config.login_timeout.is_some() || config.timeout_enabled;
+    for (of_use, key, without) in [
+        (config.limit_one_session, "LDM_LIMIT_ONE_SESSION_PROMPT", "LDM_LIMIT_ONE_SESSION"),
+        (config.timeout_enabled, "LDM_TIMEOUT_TIME", "LDM_TIMEOUT_ENABLED"),
+        (guests, "LDM_USERNAME", GUESTS),
+        (guests, "LDM_PASSWORD", GUESTS),
+        (guests, "LDM_GUEST_KEY", GUESTS),
+        (guests, "LDM_GUEST_SERVER", GUESTS),
+        (guests, "LDM_AUTOLOGIN_SERVER", GUESTS),
+        (guests, "HOST_TO_USERNAME", GUESTS),
+    ] {
+        if let Some(place) = config.place(key).filter(|_| !of_use) {
+            warnings.push(format!("{place}: {key} is of no use without {without}"));
+        }
+    }
+    if let Some(format) = config.clock_format.as_ref().filter(|format| format.contains('<')) {
+        let place = config.place("LDM_CLOCK_FORMAT").map(ToString::to_string).unwrap_or_default();
+        warnings
+            .push(format!("{place}: LDM_CLOCK_FORMAT: “{format}” has markup in it, which is shown as it stands here"));
     }
     let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
     let refused: Vec<String> = config.client_env.iter().map(name).filter(|name| !helper::may_set(name)).collect();

@@ -13,7 +13,7 @@ fn every_key_is_read() {
     let loaded = good(
         "LDM_SERVER = a, b:2222 [::1]:22\nSSH_OVERRIDE_PORT=2200\nLDM_KNOWN_HOSTS=/a \"/b c\"\n\
          LDM_TRUST_FIRST_USE=yes\nLDM_SESSION=xfce\nLDM_FORCE_SESSION=icewm\nLDM_LANGUAGE=de_DE.UTF-8\n\
-         LDM_FORCE_LANGUAGE=C\nLDM_XSESSION=/etc/X11/Xsession\nLDM_GREETER=tuigreet --time\nLDM_THEME=school\n\
+         LDM_FORCE_LANGUAGE=C\nLANG=fr\nLDM_XSESSION=/etc/X11/Xsession\nLDM_GREETER=tuigreet --time\nLDM_THEME=school\n\
          LDM_DIRECTX=Y\nLDM_LOGLEVEL=7\nLDM_SYSLOG=ON\nLDM_XSERVER=\"Xorg -config dummy.conf\"\nLDM_VT=7\n\
          LDM_GREETER_USER=g\nLDM_WORKER_USER=w\nSOUND=no\nSOUND_DAEMON=/run/pulse/native\nVOLUME=70\n\
          MIC_VOLUME=0\nMICROPHONE=False\nLOCAL_APPS=True\nLOCAL_APPS_WHITELIST=/usr/bin/firefox vlc\n\
@@ -32,7 +32,7 @@ fn every_key_is_read() {
     assert!(loaded.warnings.is_empty() && loaded.notes.is_empty());
     let mut config = loaded.config;
     assert_eq!(config.places.len(), keys::KEYS.len(), "a key of the table is missing above");
-    assert_eq!(config.place("LDM_VT").unwrap().to_string(), "lts.conf:17");
+    assert_eq!(config.place("LDM_VT").unwrap().to_string(), "lts.conf:18");
     config.places.clear();
     assert_eq!(
         config,
@@ -45,6 +45,7 @@ fn every_key_is_read() {
             force_session: Some("icewm".into()),
             language: Some("de_DE.UTF-8".into()),
             force_language: Some("C".into()),
+            lang: Some("fr".into()),
             xsession: Some("/etc/X11/Xsession".into()),
             autologin: true,
             guest_login: true,
@@ -181,6 +182,51 @@ fn what_is_gone_says_why_and_what_is_half_says_what_is_missing() {
     assert_eq!((config.menu_items.len(), config.menu_commands.len()), (1, 1));
     assert_eq!(config.client_env, ["A=1"]);
     assert!(keys::GONE.iter().all(|(name, _)| keys::find(name).is_none()));
+}
+
+#[test]
+fn what_does_nothing_alone_says_so() {
+    for (lines, want) in [
+        ("LDM_LIMIT_ONE_SESSION_PROMPT = y\n", Some("without LDM_LIMIT_ONE_SESSION")),
+        ("LDM_LIMIT_ONE_SESSION_PROMPT = y\nLDM_LIMIT_ONE_SESSION = y\n", None),
+        ("LDM_TIMEOUT_TIME = 20\n", Some("without LDM_TIMEOUT_ENABLED")),
+        ("LDM_TIMEOUT_TIME = 20\nLDM_TIMEOUT_ENABLED = y\n", None),
+        ("LDM_GUEST_SERVER = s\n", Some("without LDM_GUESTLOGIN, ")),
+        ("LDM_USERNAME = u\n", Some("without LDM_GUESTLOGIN, ")),
+        ("LDM_USERNAME = NONE\n", None),
+        ("LDM_USERNAME = u\nLDM_LOGIN_TIMEOUT = 20\n", None),
+        ("LDM_CLOCK_FORMAT = \"%a <b>%H</b>\"\n", Some("has markup in it")),
+        ("LDM_CLOCK_FORMAT = %H\n", None),
+    ] {
+        let warnings = good(lines).warnings;
+        assert_eq!(warnings.len(), usize::from(want.is_some()), "{lines} {warnings:?}");
+        let said =
+            warnings.iter().zip(want).all(|(said, want)| said.starts_with("lts.conf:2: ") && said.contains(want));
+        assert!(said, "{lines} {warnings:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_cannot_be_shown_is_refused() {
+    for format in ["%a %-d %B, %H:%M", "100%% %_H %OH", "no clock", "%A %B %e"] {
+        assert_eq!(good(&format!("LDM_CLOCK_FORMAT = \"{format}\"\n")).config.clock_format.as_deref(), Some(format));
+    }
+    for (format, why) in [("%H:%Q", "“%Q”"), ("%D", "“%D”"), ("%é", "“%é”"), ("100%", "last %"), ("%-", "last %")]
+    {
+        assert!(bad(&format!("LDM_CLOCK_FORMAT = \"{format}\"\n")).contains(why), "{format}");
+    }
+}
+
+#[test]
+fn the_greeters_language_is_its_own_first() {
+    for (lines, want) in [
+        ("", None),
+        ("LDM_LANGUAGE = de\n", Some("de")),
+        ("LDM_LANGUAGE = de\nLDM_FORCE_LANGUAGE = fr\n", Some("fr")),
+        ("LDM_LANGUAGE = de\nLDM_FORCE_LANGUAGE = fr\nLANG = it\n", Some("it")),
+    ] {
+        assert_eq!(good(lines).config.greeter_language().map(String::as_str), want, "{lines}");
+    }
 }
 
 #[test]

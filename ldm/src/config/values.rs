@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ldm_protocol::client::{Access, Power};
+use ldm_protocol::client::{Access, CLOCK_CONVERSIONS, Power};
 use ldm_protocol::helper::{self, SessionEntry};
 use ldm_protocol::{Secret, limits};
 
@@ -61,6 +61,20 @@ pub(super) fn menu_items(value: &str) -> Result<Vec<String>, String> {
 
 pub(super) fn text(value: &str) -> Result<String, String> {
     if value.is_empty() { Err("the value is empty".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+/// A format without a conversion that the greeter could not follow.
+pub(super) fn clock(value: &str) -> Result<String, String> {
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once('%') {
+        let after = after.trim_start_matches(['_', '-', '0', 'O']);
+        rest = match after.chars().next() {
+            Some(c) if CLOCK_CONVERSIONS.contains(c) => after.get(1..).unwrap_or_default(),
+            Some(c) => return Err(format!("“%{c}” is nothing of a clock's")),
+            None => return Err("there is nothing after the last %; write %% for the sign itself".to_owned()),
+        };
+    }
+    text(value)
 }
 
 pub(super) fn session(value: &str) -> Result<String, String> {

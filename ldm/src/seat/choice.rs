@@ -21,6 +21,8 @@ pub struct Choice {
     pub language_is_default: bool,
     /// What was asked for and this server has not: for the log.
     pub missing_language: Option<String>,
+    /// The admin's default that would have counted, and this server has not: for the log.
+    pub missing_default: Option<String>,
     /// The only sessions elsewhere that may end for it; `None`: as configured.
     pub end_only: Option<Vec<String>>,
 }
@@ -94,6 +96,12 @@ fn preselected(policy: &Policy, info: &Info) -> Option<String> {
     info.remembered.as_ref().filter(offered).or(policy.session.as_ref().filter(offered)).cloned()
 }
 
+/// The admin's default session where the user has none of their own and the server does not offer it.
+fn missing_default(policy: &Policy, info: &Info) -> Option<String> {
+    let unforced = policy.session.as_ref().filter(|_| policy.force_session.is_none());
+    unforced.filter(|_| preselected(policy, info).is_none()).cloned()
+}
+
 /// What becomes of a wish. `ours`: the greeter showed the preselected session, so that "default" means just that.
 pub(super) fn choose(policy: &Policy, info: &Info, ours: bool, wish: &Wish) -> Result<Choice, Failure> {
     let Wish { cmd, env, unasked } = wish;
@@ -105,6 +113,7 @@ pub(super) fn choose(policy: &Policy, info: &Info, ours: bool, wish: &Wish) -> R
         remember_language: language.remember,
         language_is_default: language.is_default,
         missing_language: language.missing,
+        missing_default: missing_default(policy, info),
         end_only: None,
     };
     if let Some(forced) = &policy.force_session {
@@ -257,6 +266,18 @@ mod tests {
             let choice = choose(&none, &info(remembered), true, &wish).unwrap();
             assert_eq!((choice.session.as_deref(), choice.remember), (Some(id).filter(|id| *id != "default"), false));
             assert!(choice.remember_language, "that is another choice");
+        }
+        for (policy, remembered, want) in [
+            (&none, None, None),
+            (&admin, None, None),
+            (&gone, None, Some("kde")),
+            (&gone, Some("kde"), Some("kde")),
+            // It would not have counted.
+            (&gone, Some("xfce"), None),
+            (&Policy { force_session: Some("kiosk".into()), ..gone.clone() }, None, None),
+        ] {
+            let choice = choose(policy, &info(remembered), true, &wish(&default, &[])).unwrap();
+            assert_eq!(choice.missing_default.as_deref(), want, "{policy:?} {remembered:?}");
         }
         assert_eq!(offer(&admin, &info(Some("xfce"))).preselected.as_deref(), Some("xfce"));
         assert_eq!(offer(&admin, &info(None)).preselected.as_deref(), Some("icewm"));

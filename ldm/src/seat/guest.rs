@@ -11,7 +11,7 @@ use ldm_protocol::{Failure, FailureKind, Secret};
 
 use tokio::time::Instant;
 
-use super::choice::Wish;
+use super::choice::{Choice, Wish};
 use super::login::{Login, Owed, is_username};
 use super::machine::State;
 use super::{Action, Seat};
@@ -217,10 +217,17 @@ impl Seat {
         Failure { kind, server: failure.server.or(server), ..failure }
     }
 
-    /// Goes on with an automatic login as soon as the sessions are known: with what is preselected, else with the default.
+    /// Goes on with an automatic login as soon as the sessions are known: with what is preselected, else with the default. Not
+    /// where `LDM_SESSION` names one that is missing: nobody is there to choose another, and the default may be a whole desktop
+    /// where a kiosk was meant.
     pub(super) fn start_automatic(&mut self) {
         let cmd = vec![SESSION_COMMAND.to_owned(), DEFAULT_SESSION.to_owned()];
         match self.chosen_session(false, &Wish { cmd, ..Wish::default() }) {
+            Some(Ok(Choice { missing_default: Some(missing), .. })) => {
+                self.login_failed(
+                    Failure::new(FailureKind::SessionGone).session(&missing).detail("LDM_SESSION names it"),
+                );
+            }
             Some(Ok(choice)) => {
                 self.tell_of_ending();
                 self.start_session(choice);

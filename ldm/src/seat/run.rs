@@ -189,7 +189,7 @@ impl Driver {
             command: config.greeter.clone(),
             account: greeter_account,
             theme: config.theme.clone(),
-            language: config.force_language.clone().or(config.language.clone()),
+            language: config.greeter_language().cloned(),
             vt: config.vt,
         };
         let access = access::remembered(&config.state_dir, config.access);

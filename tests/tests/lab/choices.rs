@@ -120,6 +120,37 @@ fn a_language_is_chosen_by_its_name_used_and_remembered() -> Result<()> {
 }
 
 #[test]
+fn ldm_language_is_the_sessions_and_lang_the_greeters() -> Result<()> {
+    let mut scene = with_locales(&["de_DE.utf8", "fr_FR.utf8"], |seat| {
+        seat.set("LDM_LANGUAGE", "de_DE.UTF-8").set("LANG", "fr_FR.UTF-8")
+    })?;
+    let mut greeter = logged_in(&mut scene)?;
+    // Where the locale is not installed, which is usual on a thin client, its catalogue is named by LANGUAGE.
+    let told = [greeter.env("LANG")?, greeter.env("LANGUAGE").unwrap_or_default()];
+    assert!(told.contains(&"fr_FR.UTF-8"), "{told:?}");
+    assert_eq!(greeter.sessions()?.language.as_deref(), Some("de_DE.UTF-8"));
+    start_desk(&scene, greeter, &[])?;
+    assert_eq!(scene.desk().env()?.get("LANG").map(String::as_str), Some("de_DE.UTF-8"));
+    let remembered = dmrc(&scene);
+    assert!(remembered.contains("Session=desk\n") && !remembered.contains("Language"), "nobody chose it: {remembered}");
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
+fn a_default_session_that_the_server_has_not_is_told_in_the_log() -> Result<()> {
+    let mut scene = with(|seat| seat.set("LDM_SESSION", "kisok"))?;
+    let mut greeter = logged_in(&mut scene)?;
+    assert_eq!(greeter.sessions()?.preselected, None);
+    start_desk(&scene, greeter, &[])?;
+    let log = scene.daemon.log_text();
+    let said = log.lines().find(|line| line.contains("no session of LDM_SESSION")).context("nothing is said")?;
+    ensure!(said.contains("kisok") && said.contains(".conf:"), "{said}");
+    scene.log_out()?;
+    scene.finish()
+}
+
+#[test]
 fn what_is_forced_is_not_offered_and_what_is_remembered_goes_before_a_default() -> Result<()> {
     let mut scene = with_locales(&["de_DE.utf8"], |seat| seat.set("LDM_FORCE_LANGUAGE", "C.UTF-8"))?;
     scene.user.write(".dmrc", "[Desktop]\nLanguage=de_DE.UTF-8\n", 0o644)?;

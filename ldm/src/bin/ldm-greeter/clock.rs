@@ -189,6 +189,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whatever_may_be_configured_is_written() {
+        let time = glib::DateTime::from_utc(2026, 11, 20, 16, 5, 9.0).unwrap();
+        for conversion in ldm_protocol::client::CLOCK_CONVERSIONS.chars() {
+            for flag in ["", "_", "-", "0", "O"] {
+                let format = format!("%{flag}{conversion}");
+                assert!(written(&time, &format).is_some(), "{format}");
+            }
+        }
+    }
+
+    #[test]
     fn a_date_needs_no_locale() {
         let time = glib::DateTime::from_utc(2026, 11, 20, 16, 5, 9.0).unwrap();
         for (format, want) in [

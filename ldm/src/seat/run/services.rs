@@ -112,7 +112,12 @@ impl Driver {
             extra_mounts: config.local_apps_extra_mounts.clone(),
             follow_symlinks: config.follow_symlinks,
             open: config.local_apps_open.clone(),
-            language: config.force_language.clone().or(config.language.clone()).or_else(own_language),
+            language: config
+                .force_language
+                .clone()
+                .or(config.language.clone())
+                .or(config.lang.clone())
+                .or_else(own_language),
             vt: config.vt,
             sound: self.sound.as_ref().map(|sound| sound.socket().to_owned()),
             directory: self.directory.base().to_owned(),

@@ -42,7 +42,7 @@ impl Driver {
             port: config.port,
             known_hosts: config.known_hosts.clone(),
             trust_first_use: config.trust_first_use.clone(),
-            locale: config.force_language.clone().or(config.language.clone()).or_else(own_language),
+            locale: config.greeter_language().cloned().or_else(own_language),
             want_info: config.force_session.is_none() || allow::checks_users(config),
             checked: allow::checks_users(config),
             want_sound: config.sound,
@@ -59,6 +59,10 @@ impl Driver {
     }
 
     pub(super) fn start_session(&mut self, choice: Choice) {
+        if let Some(missing) = choice.missing_default {
+            let place = self.config.place("LDM_SESSION").map(|place| format!("{place}: ")).unwrap_or_default();
+            tracing::warn!(session = missing, "{place}the server has no session of LDM_SESSION; another is started");
+        }
         if let Some(missing) = choice.missing_language {
             tracing::warn!(language = missing, "the server has no such language; the session gets another");
         }

@@ -304,6 +304,15 @@ fn an_automatic_login_that_fails_is_told_and_not_tried_again() {
 }
 
 #[test]
+fn an_automatic_login_does_without_no_session_that_is_configured() {
+    let kiosk = |session: Option<&str>| Policy { session: session.map(str::to_owned), ..auto() };
+    let starts = |told| format!("w1 authenticated ->\nw1 sessions xfce -> publish xfce; {told}");
+    play_all(kiosk(None), &[AUTO, AUTO_ASKED, &starts("session default")]);
+    let fails = starts("log; drop-worker; start-greeter\nask hello -> seat srv Some(SessionGone)");
+    play_all(kiosk(Some("kiosk")), &[AUTO, AUTO_ASKED, &fails]);
+}
+
+#[test]
 fn after_a_failure_a_persons_logout_leads_to_it_again() {
     play_all(
         auto(),
