@@ -42,6 +42,9 @@ const KILL_WAIT: Duration = Duration::from_secs(2);
 const HELPER_ENDS: Duration = Duration::from_secs(7);
 /// How often to look again where the kernel gives no descriptors of processes.
 const TICK: Duration = Duration::from_millis(50);
+/// How often and how soon to look again at a process that seems to have no environment.
+const EXEC_LOOKS: u32 = 5;
+const EXEC_TICK: Duration = Duration::from_millis(2);
 /// Descriptors held open at once; `RLIMIT_NOFILE` is 1024 by default.
 const WATCHED: usize = 512;
 /// Bytes of an environment that are looked at.
@@ -174,10 +177,20 @@ fn pids() -> Vec<i32> {
 }
 
 /// The environment with which a process was started, if that may be read: `NAME=VALUE`, each with a NUL behind it.
+///
+/// A process that is at execve(2) seems to have none for a moment. Nobody tells when that is over, and there are some that have
+/// none for good.
 fn environment_of(pid: i32) -> Option<Vec<u8>> {
-    let mut environment = Vec::new();
-    File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT).read_to_end(&mut environment).ok()?;
-    Some(environment)
+    for _ in 0..EXEC_LOOKS {
+        let mut environment = Vec::new();
+        File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT).read_to_end(&mut environment).ok()?;
+        // What has no program is of the kernel's, or a zombie.
+        if !environment.is_empty() || Path::new(&format!("/proc/{pid}/exe")).read_link().is_err() {
+            return Some(environment);
+        }
+        std::thread::sleep(EXEC_TICK);
+    }
+    Some(Vec::new())
 }
 
 /// The value of [`VARIABLE`] in a process's environment, if that may be read.

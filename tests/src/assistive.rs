@@ -107,17 +107,24 @@ impl Assistant {
 
     /// Uses the first action of the widget of this name.
     pub fn press(&self, name: &str) -> Result<()> {
-        self.run(&["press", name]).map(drop)
+        self.find_and(&["press", name])
     }
 
     /// Writes into the entry of this name.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        self.run(&["write", name, text]).map(drop)
+        self.find_and(&["write", name, text])
     }
 
     /// Selects this in its list.
     pub fn select(&self, name: &str) -> Result<()> {
-        self.run(&["select", name]).map(drop)
+        self.find_and(&["select", name])
+    }
+
+    /// [`Self::run`], which fails where widgets change while it looks at them.
+    fn find_and(&self, words: &[&str]) -> Result<()> {
+        let mut failed = None;
+        let done = wait::until("the widget", wait::STEP, || self.run(words).map_err(|error| failed = Some(error)).ok());
+        done.map(drop).map_err(|error| failed.unwrap_or(error))
     }
 
     /// Begins to hear what is announced; it stands in the program's log, a JSON object a line.

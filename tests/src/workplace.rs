@@ -1,15 +1,28 @@
 //! [`Lab`]: the directory of one scenario, its secrets and its logs.
 
 use std::cell::RefCell;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::{stage, sweep};
+
+/// Writes a script that can be executed at once. Another process writes it: a descriptor of ours open for writing would be
+/// inherited by a scenario that forks at this moment, and executing the script would then fail with ETXTBSY.
+pub fn write_script(path: &Path, body: &str) -> Result<()> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut child = command.spawn()?;
+    write!(child.stdin.take().context("no standard input")?, "#!/bin/sh\n{body}\n")?;
+    ensure!(child.wait()?.success(), "{} cannot be written", path.display());
+    Ok(())
+}
 
 /// The prefix of everything the lab leaves in shared places, so that a killed run's remains can be told.
 pub const PREFIX: &str = "ldm-lab-";
@@ -68,8 +81,7 @@ impl Lab {
     /// Writes an executable script into the lab's directory.
     pub fn script(&self, name: &str, body: &str) -> Result<PathBuf> {
         let path = self.file(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        write_script(&path, body)?;
         Ok(path)
     }
 

@@ -266,7 +266,9 @@ fn what_others_started_for_the_session_ends_with_it() {
     let start =
         |token: &str| std::process::Command::new("sleep").arg("1000").env("LDM_SESSION_TOKEN", token).spawn().unwrap();
     let mut ours = start(&token);
-    let mut similar = start(&format!("{token}0"));
+    // Of another helper in another place, so that no other session's start takes it for what a dead one left.
+    let (helper, random) = token.rsplit_once('-').unwrap();
+    let mut similar = start(&format!("{helper}0-{random}0"));
     let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
     let (of_session, of_nobody) = (Process::of(pid(&ours)), Process::of(pid(&similar)));
     running.close_stdin();
@@ -311,7 +313,14 @@ fn the_next_session_ends_what_a_killed_helper_left() {
     let marked: Vec<_> = members
         .into_iter()
         .filter(|p| {
-            let environment = std::fs::read(format!("/proc/{}/environ", p.pid)).unwrap();
+            // It is empty while a process becomes another program.
+            let environment = loop {
+                let environment = std::fs::read(format!("/proc/{}/environ", p.pid)).unwrap();
+                if !environment.is_empty() {
+                    break environment;
+                }
+                std::thread::yield_now();
+            };
             let marked = String::from_utf8_lossy(&environment).contains("LDM_SESSION_TOKEN=");
             if !marked {
                 // Cleaned up here, since nobody else will.

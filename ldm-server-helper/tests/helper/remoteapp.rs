@@ -78,7 +78,7 @@ fn statuses_and_signals_are_told() {
         ("exit 255", ended(255, None, &[])),
         ("kill -KILL $$", ended(137, Some(9), &[])),
         ("exec 2>&-; exit 3", ended(3, None, &[])),
-        ("yes y >&2 & sleep 0.2; exit 5", ended(5, None, &["y"; 10])),
+        ("yes y | head -n 1000 >&2; yes y >&2 & exit 5", ended(5, None, &["y"; 10])),
         ("exec 2>&-; sleep 0.2; exit 4", ended(4, None, &[])),
     ] {
         let events = events(start(&server, &directory, program(&["sh", "-c", script])));

@@ -17,8 +17,7 @@ fn xvfb(directory: &Path) -> DisplaySpec {
 /// A program that stands for an X server.
 fn fake(directory: &Path, script: &str) -> DisplaySpec {
     let path = directory.join("X");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::sys::write_script(&path, script);
     DisplaySpec { program: path.into(), ..DisplaySpec::new(directory) }
 }
 
@@ -85,16 +84,19 @@ async fn a_connection_that_ends_is_not_the_end_of_the_server() {
 
 #[tokio::test]
 async fn what_is_no_x_server_is_told_and_ended() {
+    const SILENT: &str = "exec /bin/sleep 1000";
     let dir = tempfile::tempdir().unwrap();
     let start = async |script: &str| {
         let mut spec = fake(dir.path(), script);
-        spec.ready_within = Duration::from_millis(500);
+        if script == SILENT {
+            spec.ready_within = Duration::from_millis(500);
+        }
         within(Display::start(&spec)).await.map(|_| ()).unwrap_err().to_string()
     };
     assert!(start("exit 3").await.ends_with("ended before it was ready (exit status: 3); its messages are in the log"));
     assert!(start("echo nonsense >&3; exec 3>&-; exec /bin/sleep 1000").await.contains("is no X server"));
     assert!(start("/usr/bin/yes >&3").await.contains("is no X server"));
-    assert!(start("exec /bin/sleep 1000").await.contains("was not ready within"));
+    assert!(start(SILENT).await.contains("was not ready within"));
     let missing = DisplaySpec { program: "/nonexistent/X".into(), ..DisplaySpec::new(dir.path()) };
     let error = Display::start(&missing).await.map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("/nonexistent/X cannot be started: No such file"), "{error}");

@@ -53,7 +53,7 @@ fn what_is_typed_ahead_waits_for_a_hidden_entry() {
 
 #[test]
 fn what_is_typed_ahead_is_not_kept_for_whoever_comes_next() {
-    let idle = Duration::from_secs(2);
+    let idle = Duration::from_secs(5);
     let Some(mut lab) = Lab::idling(&idle.as_secs().to_string()) else { return };
     lab.name("carol");
     lab.type_text("s3cret");

@@ -71,7 +71,7 @@ fn open_menu(lab: &Lab, place: usize) {
 fn a_language_and_an_open_menu_are_not_left_for_the_next() {
     let Some(catalogues) = german() else { return };
     let directory = catalogues.path().to_str().unwrap();
-    let Some(mut lab) = Lab::with(&[], &[("LDM_GREETER_IDLE", "3"), ("LDM_LOCALEDIR", directory)], |_| None) else {
+    let Some(mut lab) = Lab::with(&[], &[("LDM_GREETER_IDLE", "6"), ("LDM_LOCALEDIR", directory)], |_| None) else {
         return;
     };
     lab.greet(Seat::default(), "Log in");

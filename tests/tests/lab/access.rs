@@ -134,7 +134,9 @@ print(state[0], desc.contents.ctrls.contents.enabled)
 
 /// What no control that takes the keyboard may lack.
 fn check_controls(assistant: &Assistant, where_: &str) -> Result<()> {
-    for widget in assistant.tree().iter().filter(|widget| widget.is("focusable") && widget.is("visible")) {
+    // Once in a while widgets change while they are looked at.
+    let tree = wait::until("the widgets", wait::STEP, || Some(assistant.tree()).filter(|tree| !tree.is_empty()))?;
+    for widget in tree.iter().filter(|widget| widget.is("focusable") && widget.is("visible")) {
         let structural = ["frame", "window", "list", "filler", "panel", "scroll pane"].contains(&widget.role.as_str());
         ensure!(!["", "unknown", "invalid"].contains(&widget.role.as_str()), "{where_}: without a role: {widget:?}");
         // GTK 4.8 gives those without a name that of their class.

@@ -270,9 +270,13 @@ fn one_that_begins_while_the_session_starts_ends_nothing_and_is_asked_about_next
     let mut greeter = other.daemon.greeter()?;
     greeter.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     assert_eq!(asked_about(&mut greeter)?, 0);
+    let mut first = scene.daemon.greeter()?;
+    scene.desk().prepare()?;
+    first.login(&scene.user.name, &[&scene.user.password])?.expect_in()?;
     greeter.choose(Some("desk"), &[])?;
-    // Nobody can be asked any more: this greeter is about to go.
-    scene.log_in()?;
+    // Nobody can be asked any more: this greeter is about to go, and is ended if it does not.
+    first.start(Some("desk"))?;
+    scene.desk().wait_until_up()?;
     greeter.leave()?;
     let mut greeter = other.daemon.greeter()?;
     let failure = greeter.seat()?.failure.context("no reason")?;

@@ -257,8 +257,7 @@ fn a_session_without_sound_goes_on_and_says_so() -> Result<()> {
     let (mut scene, _echo) = scene(|sshd| sshd.line(lines))?;
     scene.log_in()?;
     assert_eq!(scene.desk().env()?.get("PULSE_SERVER"), None);
-    let log = scene.daemon.log_text();
-    ensure!(log.contains("AllowStreamLocalForwarding yes"), "the log does not say what to do:\n{log}");
+    wait::for_line(scene.daemon.log(), "AllowStreamLocalForwarding yes", wait::STEP)?;
     scene.log_out()?;
     wait_for_nothing_left(&scene.user)?;
     scene.finish()
@@ -306,8 +305,7 @@ fn without_the_helper_there_is_no_sound_and_no_socket() -> Result<()> {
     greeter.start(None)?;
     scene.x.screen().wait_for("TaskBar", wait::STEP)?;
     assert_eq!(left_over(&scene.user), Vec::<PathBuf>::new());
-    let log = scene.daemon.log_text();
-    ensure!(log.contains("no ldm-server-helper, which gives a session its sound"), "{log}");
+    wait::for_line(scene.daemon.log(), "no ldm-server-helper, which gives a session its sound", wait::STEP)?;
     scene.daemon.stop()?;
     scene.user.wait_for_no_process(Duration::from_secs(10))
 }

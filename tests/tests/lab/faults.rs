@@ -93,8 +93,10 @@ fn own_x() -> Result<(Lab, Sshd, User, Daemon)> {
 }
 
 fn x_of(daemon: &Daemon) -> Result<i32> {
-    let found = children(daemon.pid()).into_iter().find(|pid| sweep::command_line(*pid).contains("Xvfb"));
-    found.context("the daemon has no X server")
+    // The kernel's list may leave some out while others go.
+    wait::until("the daemon's X server", wait::STEP, || {
+        children(daemon.pid()).into_iter().find(|pid| sweep::command_line(*pid).contains("Xvfb"))
+    })
 }
 
 /// A new greeter on a new X server that can be used.

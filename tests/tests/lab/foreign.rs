@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use ldm_tests::scene::RECOVERY;
 use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, stage, wait};
 
 /// A greeter's program, copied to where its user can reach it.
@@ -99,7 +99,7 @@ fn a_foreign_greeter_finds_the_sessions_as_desktop_files() -> Result<()> {
     scene.log_in_at(greeter)?;
     scene.log_out()?;
     // The server's list is known from then on.
-    let greeter = scene.daemon.greeter_within(Duration::from_secs(5))?;
+    let greeter = scene.daemon.greeter_within(RECOVERY)?;
     let known = read(greeter.env("XDG_DATA_DIRS")?);
     assert!(
         known.iter().any(|text| text.contains("\nExec=ldm-session desk\n") && text.contains("\nName=Lab desk\n")),

@@ -1,9 +1,9 @@
 //! The main job: log in, choose, use, log out, log in again.
 
-use std::time::Duration;
 
 use anyhow::Result;
 use ldm_protocol::greetd::{Request, Response};
+use ldm_tests::scene::RECOVERY;
 use ldm_tests::{Desk, Scene, wait};
 
 #[test]
@@ -31,13 +31,13 @@ fn log_in_use_log_out_and_log_in_again() -> Result<()> {
     assert!(!scene.daemon.has_new_greeter(), "a greeter beside the session");
 
     scene.work_and_log_out()?;
-    let mut greeter = scene.daemon.greeter_within(Duration::from_secs(5))?;
+    let mut greeter = scene.daemon.greeter_within(RECOVERY)?;
     assert_eq!(greeter.seat()?.failure, None, "a normal logout is no failure");
     scene.x.screen().wait_until_gone("desk of", wait::STEP)?;
 
     scene.log_in_at(greeter)?;
     scene.log_out()?;
-    scene.daemon.greeter_within(Duration::from_secs(5))?;
+    scene.daemon.greeter_within(RECOVERY)?;
     scene.finish()
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use ldm_protocol::greetd::{Request, Response};
 use ldm_protocol::limits;
 use ldm_tests::daemon::identity;
+use ldm_tests::scene::RECOVERY;
 use ldm_tests::{Lab, Scene, XServer, wait};
 
 #[test]
@@ -52,7 +53,7 @@ fn without_root_the_same_processes_run_as_the_one_user() -> Result<()> {
     assert!(matches!(greeter.request(&Request::CancelSession)?, Response::Success));
     scene.log_in_at(greeter)?;
     scene.log_out()?;
-    scene.daemon.greeter_within(Duration::from_secs(5))?;
+    scene.daemon.greeter_within(RECOVERY)?;
     scene.daemon.stop()?;
     client.wait_for_no_process(wait::STEP)?;
     scene.user.wait_for_no_process(wait::STEP)

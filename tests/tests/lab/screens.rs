@@ -26,10 +26,14 @@ fn seat(
     let daemon = set(builder).start()?;
     let scene = Scene { daemon, x, user, sshd, lab };
     let pid = greeter(&scene)?;
-    let environment = fs::read(format!("/proc/{pid}/environ"))?;
-    let environment = String::from_utf8_lossy(&environment).into_owned();
-    let bus = environment.split('\0').find_map(|one| one.strip_prefix("DBUS_SESSION_BUS_ADDRESS=unix:path="));
-    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), bus.context("no bus")?.into())?;
+    // It is empty while a process becomes another program.
+    let bus = wait::until("its bus", wait::STEP, || {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let bus = environment.split('\0').find_map(|one| one.strip_prefix("DBUS_SESSION_BUS_ADDRESS=unix:path="));
+        bus.map(str::to_owned)
+    })?;
+    let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), bus.into())?;
     assistant.wait_for_question("User name")?;
     Ok((scene, assistant))
 }

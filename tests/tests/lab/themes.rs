@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,7 +21,8 @@ fn seat(unless: &str) -> Result<Scene> {
     fs::create_dir(&bin)?;
     fs::set_permissions(&bin, fs::Permissions::from_mode(0o755))?;
     let programs = lab.bin()?;
-    fs::copy(programs.join("ldm"), bin.join("ldm"))?;
+    // By another process, as scripts are written (`Lab::script`).
+    ensure!(Command::new("cp").arg(programs.join("ldm")).arg(&bin).status()?.success(), "ldm cannot be copied");
     let sockets = lab.file("greeter-*.sock");
     let fake = programs.join("ldm-fake-greeter");
     // Beside the daemon, and so its own greeter.

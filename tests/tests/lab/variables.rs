@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use anyhow::{Context, Result, ensure};
 use ldm::config::keys;
 use ldm_tests::xserver::Screen;
-use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait};
+use ldm_tests::{Daemon, Desk, Lab, Scene, Sshd, User, XServer, daemon, sound, stage, wait, workplace};
 
 /// The variable, and the test that proves that it changes something.
 /// Only that the tests are there is checked; what they prove is for whoever reads them.
@@ -122,8 +122,7 @@ fn ldm_xsession_starts_the_session() -> Result<()> {
     let place = tempfile::Builder::new().prefix("ldm-lab-xsession").tempdir()?;
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755))?;
     let script = place.path().join("Xsession");
-    fs::write(&script, "#!/bin/sh\nexport FROM_XSESSION=ours\nexec $1\n")?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    workplace::write_script(&script, "export FROM_XSESSION=ours\nexec $1")?;
     let mut scene = with(|seat| seat.set("LDM_XSESSION", &script.to_string_lossy()))?;
     scene.log_in()?;
     assert_eq!(scene.desk().env()?.get("FROM_XSESSION").map(String::as_str), Some("ours"));

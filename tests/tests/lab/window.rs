@@ -172,7 +172,7 @@ fn a_guest_gets_in_by_doing_nothing_and_whoever_types_a_name_is_left_alone() -> 
         .set("LDM_THEME", &reader.theme())
         .set("LDM_SESSION", "desk")
         .set("LDM_GUESTLOGIN", "True")
-        .set("LDM_LOGIN_TIMEOUT", "3")
+        .set("LDM_LOGIN_TIMEOUT", "15")
         .set("LDM_USERNAME", &user.name)
         .set("LDM_PASSWORD", &user.password)
         .greeter_user(greeter_user)
@@ -180,7 +180,7 @@ fn a_guest_gets_in_by_doing_nothing_and_whoever_types_a_name_is_left_alone() -> 
     let scene = Scene { daemon, x, user, sshd, lab };
     let screen = scene.x.screen();
     // Two sessions are on offer, and nobody is there to choose.
-    scene.desk().wait_until_up()?;
+    sshd::wait_for_file(&scene.user.home.join("up"), 3 * wait::STEP)?;
     screen.wait_for(&scene.desk().title(), wait::STEP)?;
     scene.work_and_log_out()?;
     reader.wait_for_question("User name", wait::STEP)?;

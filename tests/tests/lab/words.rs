@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
-use ldm_tests::{Scene, sshd};
+use ldm_tests::{Scene, sshd, wait};
 
 fn with_banner(text: &[u8]) -> Result<Scene> {
     Scene::with(
@@ -33,7 +33,7 @@ fn a_banner_that_cannot_be_read_is_the_administrators_to_correct() -> Result<()>
         let refusal = refusal.expect(FailureKind::ServerIncompatible)?;
         ensure!(!refusal.text.contains("ry again"), "it would end the same way: {}", refusal.text);
     }
-    ensure!(scene.daemon.log_text().contains("encoding"), "the log does not say why: {}", scene.daemon.log_text());
+    wait::for_line(scene.daemon.log(), "encoding", wait::STEP)?;
     drop(greeter);
     scene.finish()
 }

@@ -65,10 +65,8 @@ impl Server {
 
     /// An Xsession that does what the real one does with its argument.
     fn xsession(&self) -> String {
-        use std::os::unix::fs::PermissionsExt;
         let path = self.path().join("Xsession");
-        self.session("Xsession", "#!/bin/sh\n[ $# -le 1 ] || exit 99\nexec ${1:-/bin/echo default}\n");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::sys::write_script(&path, "[ $# -le 1 ] || exit 99\nexec ${1:-/bin/echo default}");
         path.to_str().unwrap().to_owned()
     }
 }
@@ -102,11 +100,8 @@ fn who(id: &str, getent: &str) -> Option<UserRecord> {
     let bin = server.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     for (name, text) in [("id", id), ("getent", getent)] {
-        let path = bin.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        crate::sys::write_script(&bin.join(name), text);
     }
-    // Through a shell, which executes files that another test's child may hold open for writing.
     let path = format!("PATH={}:$PATH; export PATH\n", bin.display());
     let input = list_input().replacen(SCRIPT, "", 1);
     let mut child = Command::new("sh")
