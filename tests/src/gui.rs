@@ -1,7 +1,7 @@
 //! [`Reader`]: what a screen reader finds in the real greeter, which is how the lab knows what a user reads there.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -64,6 +64,11 @@ impl Reader {
     pub fn greeter(&self) -> String {
         let bin = self.bin.display();
         format!("/usr/bin/env DBUS_SESSION_BUS_ADDRESS={} {bin}/ldm-greeter --accessible", self.address)
+    }
+
+    /// The same, in the languages of these catalogues.
+    pub fn greeter_with(&self, catalogues: &Path) -> String {
+        self.greeter().replacen("env ", &format!("env LDM_LOCALEDIR={} ", catalogues.display()), 1)
     }
 
     /// `LDM_THEME` for it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,14 @@ pub fn target() -> Result<PathBuf> {
 /// The root of the checkout.
 pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+}
+
+/// Compiles the catalogues of the checkout, all of them or these, to `DIR/LANGUAGE/LC_MESSAGES/ldm.mo`.
+pub fn catalogues(to: &Path, languages: &[&str]) -> Result<()> {
+    let script = checkout().join("po/compile.sh");
+    let done = Command::new(&script).arg(to).args(languages).status().with_context(|| script.display().to_string())?;
+    ensure!(done.success(), "{} failed", script.display());
+    Ok(())
 }
 
 /// Removes this build's stage. Only for a run that is alone with its build, such as the demo.
@@ -83,7 +92,7 @@ fn make() -> Result<PathBuf> {
             std::os::unix::fs::symlink(program, new.path().join(link))?;
         }
         if themes.is_dir() {
-            let copied = std::process::Command::new("cp").arg("-r").arg(&themes).arg(new.path()).status()?;
+            let copied = Command::new("cp").arg("-r").arg(&themes).arg(new.path()).status()?;
             ensure!(copied.success(), "the themes cannot be copied");
             sweep::quietly("chmod", &["-R", "a+rX", &new.path().join("themes").to_string_lossy()]);
         }

@@ -1,5 +1,3 @@
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 
 async fn within<T>(future: impl Future<Output = T>) -> T {

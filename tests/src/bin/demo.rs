@@ -81,11 +81,13 @@ fn offer_desktop(lab: &Lab, user: &User) -> Result<()> {
 fn seat(lab: &Lab, sshd: &Sshd, screen: Screen, sound: &SoundDaemon) -> Result<(Daemon, Reader)> {
     let greeter_user = User::create(lab, Kind::System, "")?;
     let reader = Reader::new(lab, &greeter_user)?;
+    let catalogues = lab.file("locale");
+    stage::catalogues(&catalogues, &[])?;
     let daemon = Daemon::builder(lab)
         .by(&client::same_machine())
         .on(screen)
         .server(sshd, sshd.port())?
-        .set("LDM_GREETER", &reader.greeter())
+        .set("LDM_GREETER", &reader.greeter_with(&catalogues))
         .set("LDM_THEME", &reader.theme())
         .set("SOUND_DAEMON", &sound.socket().to_string_lossy())
         .set("LOCAL_APPS", "True")
@@ -234,9 +236,13 @@ impl Story<'_> {
             screen.key("F1")?;
             reader.wait_for("the help page", STEP, |widget| widget.name == "Test the sound").map(drop)
         })?;
-        steps.step("The name is typed", || {
+        steps.step("It speaks another language at once", || {
             screen.key("Escape")?;
             reader.wait_for_question("User name", STEP)?;
+            self.speak("d", "Benutzername")
+        })?;
+        steps.step("The name is typed", || {
+            self.speak("e", "User name")?;
             screen.type_text(name)?;
             reader.wait_for("the name in the entry", STEP, |widget| widget.text == *name).map(drop)
         })?;
@@ -275,6 +281,18 @@ impl Story<'_> {
             screen.wait_for("tint2", STEP)?;
             greeter_is_gone(self.daemon)
         })
+    }
+
+    /// Chooses the language that begins with this letter; the question for the name is asked in it.
+    fn speak(&self, letter: &str, question: &str) -> Result<()> {
+        // Behind the menu of sessions.
+        for key in ["F10", "Right", "Return"] {
+            self.screen.key(key)?;
+        }
+        self.reader.wait_for("the list of languages", STEP, |w| w.role == "list item" && w.focused)?;
+        self.screen.key(letter)?;
+        self.screen.key("Return")?;
+        self.reader.wait_for_question(question, STEP).map(drop)
     }
 
     fn answer_password(&self) -> Result<()> {

@@ -1,8 +1,5 @@
 //! The real greeter in other languages than English, on a client that has no locale for them.
 
-use std::fs;
-use std::process::Command;
-
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
 use ldm_tests::gui::{Reader, Widget};
@@ -12,23 +9,16 @@ use ldm_tests::{Daemon, Kind, Lab, Scene, Sshd, User, XServer, stage, wait};
 fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
     let lab = Lab::new()?;
     let catalogues = lab.file("locale");
-    for language in languages {
-        let directory = catalogues.join(language).join("LC_MESSAGES");
-        fs::create_dir_all(&directory)?;
-        let mut msgfmt = Command::new("msgfmt");
-        msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
-        ensure!(msgfmt.status()?.success(), "msgfmt failed");
-    }
+    stage::catalogues(&catalogues, languages)?;
     let sshd = Sshd::new(&lab)?;
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
     let greeter_user = User::create(&lab, Kind::System, "")?;
     let reader = Reader::new(&lab, &greeter_user)?;
-    let greeter = reader.greeter().replacen("env ", &format!("env LDM_LOCALEDIR={} ", catalogues.display()), 1);
     let daemon = Daemon::builder(&lab)
         .on(x.screen())
         .server(&sshd, sshd.port())?
-        .set("LDM_GREETER", &greeter)
+        .set("LDM_GREETER", &reader.greeter_with(&catalogues))
         .set("LDM_THEME", &reader.theme())
         .set("LDM_LANGUAGE", locale)
         .greeter_user(greeter_user)

@@ -1,6 +1,5 @@
 //! The main job: log in, choose, use, log out, log in again.
 
-
 use anyhow::Result;
 use ldm_protocol::greetd::{Request, Response};
 use ldm_tests::scene::RECOVERY;
