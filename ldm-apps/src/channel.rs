@@ -21,8 +21,9 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use crate::SubmitError;
 
-/// The reader of requests comes back so quickly when its connection was cut. Where there never was one, the user waits this long.
-const RETURN_TIME: Duration = Duration::from_millis(500);
+/// The reader of requests comes back so quickly when its connection was cut, on a busy machine, too. Where there never was one, the
+/// user waits this long.
+const RETURN_TIME: Duration = Duration::from_millis(1500);
 
 /// The same while a program runs: then there was one, and more is at stake.
 const LONG_RETURN_TIME: Duration = Duration::from_secs(10);
