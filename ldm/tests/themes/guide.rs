@@ -105,6 +105,31 @@ fn every_key_and_colour_is_in_the_guide_and_every_one_in_the_guide_exists() {
     }
 }
 
+#[test]
+fn the_manual_has_the_options_that_there_are() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ldm-greeter")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.starts_with("The login screen of LDM\n"), "{help}");
+    let long = |line: &str| -> Option<String> {
+        let word = line.trim_start().strip_prefix("--")?;
+        Some(word.split([' ', '=']).next()?.to_owned())
+    };
+    let there: BTreeSet<String> = help.lines().filter_map(long).collect();
+    assert!(there.contains("theme") && there.contains("check-theme"), "{help}");
+    let manual = std::fs::read_to_string(checkout().join("docs/man/ldm-greeter.1")).unwrap().replace("\\-", "-");
+    let options = manual.split(".SH OPTIONS").nth(1).and_then(|rest| rest.split(".SH KEYS").next()).unwrap();
+    let told = options.lines().filter_map(|line| line.strip_prefix(".BI ").or(line.strip_prefix(".B ")));
+    // Some are named once more in the text.
+    let told: BTreeSet<String> = told.filter_map(long).collect();
+    compare(&there, &told);
+    let synopsis = manual.split(".SH DESCRIPTION").next().unwrap();
+    let words = synopsis.split_whitespace().filter_map(long).collect();
+    compare(&there, &words);
+    for option in selectors(&guide(), '-').iter().filter_map(|word| long(word)) {
+        assert!(there.contains(&option), "the guide tells of --{option}");
+    }
+}
+
 /// A fenced block that begins with `# FILE` or `/* FILE */` is that file of the theme that was begun before; one in `sh` is run.
 #[test]
 fn every_example_in_the_guide_works() {
