@@ -12,6 +12,8 @@ mod guide;
 mod hostile;
 #[path = "themes/looks.rs"]
 mod looks;
+#[path = "themes/pictures.rs"]
+mod pictures;
 #[path = "themes/words.rs"]
 mod words;
 

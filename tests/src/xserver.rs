@@ -228,6 +228,13 @@ impl Screen {
         Ok(())
     }
 
+    /// Red, green and blue at each of these places.
+    pub fn pixels(&self, places: &[(usize, usize)]) -> Result<Vec<[u8; 3]>> {
+        let output = self.command("import").args(["-silent", "-window", "root", "-depth", "8", "ppm:-"]).output()?;
+        ensure!(output.status.success(), "import: {}", String::from_utf8_lossy(&output.stderr));
+        pixels(&output.stdout, places)
+    }
+
     /// A number that changes with what the screen shows.
     pub fn signature(&self) -> Result<u64> {
         let output = self.command("xwd").args(["-silent", "-root"]).output()?;
@@ -244,6 +251,22 @@ impl Screen {
         let output = Command::new("identify").args(["-format", "%k"]).arg(file.path()).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
     }
+}
+
+/// Red, green and blue at each of these places of a picture, as ImageMagick writes it with `-depth 8 ppm:-`.
+pub fn pixels(ppm: &[u8], places: &[(usize, usize)]) -> Result<Vec<[u8; 3]>> {
+    // "P6", width, height and 255, each on a line or beside the next, and then the bytes.
+    let mut parts = ppm.splitn(4, u8::is_ascii_whitespace);
+    let mut word = || parts.next().context("no picture");
+    ensure!(word()? == b"P6", "not the picture that was asked for");
+    let width: usize = std::str::from_utf8(word()?)?.parse()?;
+    word()?;
+    let bytes = word()?.strip_prefix(b"255\n").context("not 8 bits")?;
+    let pixel = |&(x, y): &(usize, usize)| {
+        let pixel = bytes.get((y * width + x) * 3..).filter(|_| x < width);
+        pixel.and_then(|rest| rest.first_chunk()).copied().with_context(|| format!("{x},{y} is not in the picture"))
+    };
+    places.iter().map(pixel).collect()
 }
 
 /// Writes an X authority file with a random cookie that fits every display (family `FamilyWild`).

@@ -8,8 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use ldm_protocol::FailureKind;
 use ldm_protocol::client::Access;
 use ldm_protocol::greetd::{Request, Response};
+use ldm_tests::assistive::Widget;
 use ldm_tests::xserver::Screen;
 use ldm_tests::{Assistant, Daemon, Desk, Lab, Program, Scene, Sshd, User, XServer, daemon, sshd, sweep, wait};
+use x11rb::protocol::xfixes::ConnectionExt as _;
+
+use crate::localapps::rig::Client;
 
 /// A seat with LDM's own greeter as the daemon starts it by itself.
 fn seat(set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>) -> Result<Scene> {
@@ -272,6 +276,65 @@ fn what_is_switched_on_works_at_once_is_remembered_and_reaches_the_session() -> 
     ensure!(keyboard(&screen)? == (0, true, false), "sticky keys did not come along");
     scene.work_and_log_out()?;
     scene.daemon.stop()?;
+    scene.finish()
+}
+
+/// The pointer as it is drawn: width, height and how many of its pixels are opaque, black and white.
+fn pointer(x: &Client) -> Result<(u16, u16, usize, usize)> {
+    let image = x.x.xfixes_get_cursor_image()?.reply()?;
+    let count = |colour: u32| image.cursor_image.iter().filter(|&&pixel| pixel == colour).count();
+    Ok((image.width, image.height, count(0xff00_0000), count(0xffff_ffff)))
+}
+
+#[test]
+fn large_text_and_a_large_pointer_are_seen_at_once_and_go_again() -> Result<()> {
+    let (scene, assistant) = watched(|_, daemon| Ok(daemon))?;
+    let screen = scene.x.screen();
+    let x = Client::new(&screen)?;
+    x.x.xfixes_query_version(4, 0)?.reply()?;
+    let switch = |name: &str| -> Result<()> {
+        assistant.press("Accessibility")?;
+        assistant.wait_for(name, wait::STEP, |widget| widget.name == name && !widget.actions.is_empty())?;
+        assistant.press(name)?;
+        screen.key("Escape")?;
+        assistant.wait_for_question("User name").map(drop)
+    };
+    let is_title = |widget: &Widget| widget.role == "label" && widget.name.starts_with("Log in to ");
+    let usual = assistant.wait_for("the title", wait::STEP, is_title)?.extents[3];
+    let larger = |widget: &Widget| is_title(widget) && f64::from(widget.extents[3]) > 1.3 * f64::from(usual);
+    switch("Large text")?;
+    assistant.wait_for("a large title", wait::STEP, larger)?;
+    switch("Large text")?;
+    assistant.wait_for("the title as before", wait::STEP, |widget| is_title(widget) && widget.extents[3] == usual)?;
+    // Over the window, and over the entry, which has a pointer of its own. What is typed after the pointer has moved says when
+    // the greeter has seen that; an entry then hides its pointer until that moves again.
+    let [left, top, width, height] = assistant.wait_for_question("User name")?.extents;
+    let places = [(3, 400), (left + width / 2, top + height / 2)].map(|(x, y)| [x.to_string(), y.to_string()]);
+    let mut letters = 'a'..='z';
+    let mut look = || -> Result<Vec<_>> {
+        let mut seen = Vec::new();
+        for [x_place, y_place] in &places {
+            screen.xdotool(&["mousemove", x_place, y_place])?;
+            let letter = letters.next().context("letters")?;
+            screen.key(&letter.to_string())?;
+            assistant
+                .wait_for("the letter", wait::STEP, |widget| widget.is("focused") && widget.text.ends_with(letter))?;
+            screen.xdotool(&["mousemove_relative", "1", "1"])?;
+            seen.push(wait::until("a pointer", wait::STEP, || pointer(&x).ok().filter(|&(width, ..)| width > 1))?);
+        }
+        Ok(seen)
+    };
+    let before = look()?;
+    ensure!(before.iter().all(|&(width, height, ..)| width < 48 && height < 48), "{before:?}");
+    switch("Large pointer")?;
+    let large = look()?;
+    let is_large = |&(width, height, black, white): &(u16, u16, usize, usize)| {
+        width >= 64 && height >= 64 && black > 300 && white > 300
+    };
+    ensure!(large.iter().all(is_large), "{large:?}");
+    switch("Large pointer")?;
+    let after = look()?;
+    ensure!(after == before, "{after:?}, and not as before: {before:?}");
     scene.finish()
 }
 

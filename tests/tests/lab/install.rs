@@ -8,6 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use ldm_tests::{Lab, stage};
 
+/// The themes that are shipped.
+const THEMES: [&str; 4] = ["default", "dark", "high-contrast", "school"];
+
 /// Runs it on what this very test was built with.
 fn install(lab: &Lab, prefix: &str) -> Result<std::path::PathBuf> {
     let tree = lab.file("tree");
@@ -72,9 +75,13 @@ fn everything_is_installed_where_it_is_looked_for() -> Result<()> {
     ] {
         ensure!(mode(&root.join(file))? == 0o644, "{file}");
     }
-    for entry in fs::read_dir(stage::checkout().join("themes/default"))? {
-        let name = entry?.file_name();
-        ensure!(root.join("usr/share/ldm/themes/default").join(&name).is_file(), "{}", name.display());
+    for theme in THEMES {
+        let files = fs::read_dir(stage::checkout().join("themes").join(theme))?;
+        let names = files.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
+        ensure!(names.iter().any(|name| name == "theme.ini"), "{theme}: {names:?}");
+        for name in names {
+            ensure!(mode(&root.join("usr/share/ldm/themes").join(theme).join(&name))? == 0o644, "{theme}: {name:?}");
+        }
     }
     for entry in fs::read_dir(stage::checkout().join("po"))? {
         let path = entry?.path();
@@ -116,7 +123,7 @@ fn an_installed_daemon_finds_its_own_greeter_and_its_languages() -> Result<()> {
     fs::write(
         &config,
         format!(
-            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\nLDM_LANGUAGE = de_DE.UTF-8\n",
+            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\nLDM_LANGUAGE = de_DE.UTF-8\nLDM_THEME = school\n",
             sshd.port(),
             user.name,
             user.name
@@ -132,6 +139,31 @@ fn an_installed_daemon_finds_its_own_greeter_and_its_languages() -> Result<()> {
     .with_context(|| daemon.log_text())?;
     // From the catalogue that was installed with it.
     x.screen().wait_for("Anmelden", ldm_tests::wait::STEP)?;
+    // By the theme's name alone, which was installed with it, too.
+    let screen = x.screen();
+    let [wanted, other] = ["school", "default"].map(|theme| background(&root.join("opt/ldm/share/ldm/themes"), theme));
+    let (wanted, other) = (wanted?, other?);
+    ensure!(!alike(&wanted, &other), "the themes look the same: {wanted:?} and {other:?}");
+    ldm_tests::wait::until("the theme", ldm_tests::wait::STEP, || {
+        screen.pixels(&PLACES).is_ok_and(|seen| alike(&seen, &wanted)).then_some(())
+    })
+    .with_context(|| format!("{:?}, wanted {wanted:?}\n{}", screen.pixels(&PLACES), daemon.log_text()))?;
+    ensure!(!daemon.log_text().contains("theme not used"), "{}", daemon.log_text());
     daemon.stop();
     user.wait_for_no_process(ldm_tests::wait::STEP)
+}
+
+/// Where nothing lies over the background on a monitor of 1280×800.
+const PLACES: [(usize, usize); 4] = [(20, 200), (1260, 200), (20, 600), (1260, 600)];
+
+/// What a theme's background has at [`PLACES`], when it covers such a monitor.
+fn background(themes: &Path, theme: &str) -> Result<Vec<[u8; 3]>> {
+    let mut command = Command::new("convert");
+    command.arg(themes.join(theme).join("background.png")).args(["-resize", "1280x800!", "-depth", "8", "ppm:-"]);
+    ldm_tests::xserver::pixels(&command.output()?.stdout, &PLACES)
+}
+
+/// Whether these are the same colours, but for rounding.
+fn alike(some: &[[u8; 3]], others: &[[u8; 3]]) -> bool {
+    some.iter().flatten().zip(others.iter().flatten()).all(|(one, other)| one.abs_diff(*other) < 12)
 }

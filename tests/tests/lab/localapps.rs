@@ -1,6 +1,6 @@
 //! Local applications: requests through the display's properties, as programs of a session write them, well-meant or not.
 
-mod rig;
+pub(crate) mod rig;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

@@ -8,6 +8,7 @@ mod dialog;
 mod endpoint;
 mod faults;
 mod foreign;
+mod gallery;
 mod guests;
 mod helper;
 mod home;

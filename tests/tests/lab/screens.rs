@@ -1,11 +1,14 @@
 //! The greeter on monitors of all sizes, several of them, and ones that come and go.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use ldm_tests::assistive::Widget;
 use ldm_tests::xserver::Screen;
 use ldm_tests::{Assistant, Daemon, Lab, Program, Scene, Sshd, User, XServer, daemon, sweep, wait};
+use tempfile::TempDir;
 
 /// A greeter that assistive programs can read, on this X server.
 fn seat(
@@ -127,6 +130,57 @@ fn the_dialog_is_where_the_pointer_is_or_where_the_administrator_wants_it() -> R
     let (scene, assistant) = seat(two, |daemon| daemon.set("LDM_MONITOR", "HDMI-9"))?;
     ensure!(left(&question(&assistant)?) > 800);
     wait::for_line(scene.daemon.log(), "there is no monitor HDMI-9, only: DUMMY0, DUMMY1", wait::STEP)?;
+    scene.finish()
+}
+
+/// A theme with one picture for monitors of 4:3, and for others one with a square in the middle.
+fn two_backgrounds() -> Result<TempDir> {
+    let theme = tempfile::Builder::new().prefix("ldm-lab-theme").tempdir()?;
+    fs::write(theme.path().join("theme.ini"), "background = square.png\nbackground-4x3 = plain.png\nlogo =\n")?;
+    for (name, size, colour, square) in
+        [("plain.png", "800x600", "lime", "lime"), ("square.png", "800x500", "blue", "red")]
+    {
+        let mut command = Command::new("convert");
+        command.args(["-size", size, &format!("xc:{colour}"), "-fill", square]);
+        command.args(["-draw", "rectangle 300,200 499,299"]).arg(theme.path().join(name));
+        ensure!(command.status()?.success(), "{name} cannot be made");
+    }
+    fs::set_permissions(theme.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(theme)
+}
+
+#[test]
+fn each_monitor_has_a_background_of_its_own() -> Result<()> {
+    let theme = two_backgrounds()?;
+    let (scene, _assistant) = seat(
+        |lab| {
+            let x = XServer::with_outputs(lab)?;
+            x.screen().plug("DUMMY1", "1280x800", "800x0")?;
+            Ok(x)
+        },
+        |daemon| daemon.set("LDM_MONITOR", "DUMMY0").set("LDM_THEME", &theme.path().to_string_lossy()),
+    )?;
+    let (plain, ground, square) = ([0, 255, 0], [0, 0, 255], [255, 0, 0]);
+    // At the sides of the first, where no bar is; in the corners of the second, and inside and outside of its square.
+    let (places, want): (Vec<_>, Vec<_>) = [
+        ((2, 300), plain),
+        ((797, 300), plain),
+        ((801, 1), ground),
+        ((2078, 798), ground),
+        ((1284, 324), square),
+        ((1595, 475), square),
+        ((1276, 400), ground),
+        ((1604, 400), ground),
+        ((1440, 316), ground),
+        ((1440, 484), ground),
+    ]
+    .into_iter()
+    .unzip();
+    let screen = scene.x.screen();
+    wait::until("the backgrounds", wait::STEP, || {
+        screen.pixels(&places).is_ok_and(|found| found == want).then_some(())
+    })
+    .with_context(|| format!("{:?}, wanted {want:?}", screen.pixels(&places)))?;
     scene.finish()
 }
 

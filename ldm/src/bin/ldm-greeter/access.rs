@@ -28,6 +28,9 @@ const LARGE_SHEET: &str = include_str!("text.css");
 /// button not; both say whether they are on.
 const SWITCH: &str = include_str!("switch.ui");
 
+/// The pointer that entries have.
+const TEXT: &str = "text";
+
 /// Edge of the large pointer's picture, and how far its tip is from the corner.
 const POINTER: i32 = 64;
 const TIP: i32 = 3;
@@ -132,6 +135,8 @@ pub(crate) struct Panel {
     filling: Cell<bool>,
     /// [`LARGE_SHEET`], while it is in use.
     large: RefCell<Option<gtk4::CssProvider>>,
+    /// The entries that are kept from taking back their own pointers.
+    held: RefCell<Vec<(gtk4::Widget, glib::SignalHandlerId)>>,
     changed: Rc<dyn Fn(Access)>,
 }
 
@@ -152,6 +157,7 @@ impl Panel {
             told: Cell::new(None),
             filling: Cell::new(false),
             large: RefCell::new(None),
+            held: RefCell::default(),
             changed: Rc::new(changed),
         });
         for Switch { aid, button, .. } in &this.switches {
@@ -241,7 +247,11 @@ impl Panel {
         self.set_class(LARGE, access.large_text);
         self.set_large(access.large_text);
         if before.large_pointer != access.large_pointer {
-            point(self.root.upcast_ref(), access.large_pointer.then(large_pointer).flatten().as_ref());
+            for (text, handler) in self.held.take() {
+                text.disconnect(handler);
+            }
+            let cursor = access.large_pointer.then(large_pointer).flatten();
+            point(self.root.upcast_ref(), cursor.as_ref(), &mut self.held.borrow_mut());
         }
         if let Some(keyboard) = &self.keyboard
             && (before.sticky_keys, before.slow_keys) != (access.sticky_keys, access.slow_keys)
@@ -271,21 +281,33 @@ impl Panel {
 }
 
 /// Gives this pointer to the widget and to those in it that have one of their own; `None`: their own again.
-fn point(widget: &gtk4::Widget, cursor: Option<&gdk::Cursor>) {
+fn point(widget: &gtk4::Widget, cursor: Option<&gdk::Cursor>, held: &mut Vec<(gtk4::Widget, glib::SignalHandlerId)>) {
     // Each window of the X server has a pointer of its own, lists that open too.
     if widget.is::<gtk4::Native>() {
         widget.set_cursor(cursor);
     } else if widget.is::<gtk4::Text>() {
         match cursor {
-            Some(cursor) => widget.set_cursor(Some(cursor)),
-            None => widget.set_cursor_from_name(Some("text")),
+            Some(cursor) => {
+                widget.set_cursor(Some(cursor));
+                held.push((widget.clone(), hold(widget, cursor.clone())));
+            }
+            None => widget.set_cursor_from_name(Some(TEXT)),
         }
     }
     let mut child = widget.first_child();
     while let Some(next) = child {
-        point(&next, cursor);
+        point(&next, cursor, held);
         child = next.next_sibling();
     }
+}
+
+/// GTK hides the pointer over an entry while something is typed there, and then shows its own.
+fn hold(text: &gtk4::Widget, cursor: gdk::Cursor) -> glib::SignalHandlerId {
+    text.connect_cursor_notify(move |text| {
+        if text.cursor().and_then(|shown| shown.name()).is_some_and(|name| name == TEXT) {
+            text.set_cursor(Some(&cursor));
+        }
+    })
 }
 
 /// A black arrow with a white border. Drawn here: a thin client need not have any pointer themes.

@@ -60,7 +60,7 @@ const NAME: &str = "ldm-greeter";
 
 /// The login screen of LDM.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Args {
     /// A theme's name, or its folder (also LDM_THEME)
     #[arg(long)]

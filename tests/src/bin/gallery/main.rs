@@ -2,7 +2,8 @@
 //!
 //! For each theme, language and size there is one greeter, which draws its scenarios. It ends
 //! with a list, and fails, where anything is cut off or stands there in English although another language is spoken. Words as
-//! arguments leave out all but these themes, languages, sizes and scenarios; `all-scenarios` is every one of them.
+//! arguments leave out all but these themes, languages, sizes and scenarios; `all-scenarios` is every one of them. With `--check`
+//! there is the list alone, and no picture; `--checkout DIR` takes themes and catalogues from there.
 
 mod page;
 mod words;
@@ -54,7 +55,10 @@ impl Job {
 struct Gallery {
     greeter: PathBuf,
     checkout: PathBuf,
-    out: PathBuf,
+    /// Where the pictures go, if there are to be any.
+    out: Option<PathBuf>,
+    /// The compiled catalogues.
+    locale: PathBuf,
     /// As given to `--scenario`.
     scenarios: Vec<String>,
 }
@@ -80,11 +84,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool> {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let (mut check, mut checkout) = (false, Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    let mut only = BTreeSet::new();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--check" => check = true,
+            "--checkout" => checkout = words.next().context("--checkout needs a folder")?.into(),
+            _ => drop(only.insert(word)),
+        }
+    }
+    let checkout = checkout.canonicalize().with_context(|| checkout.display().to_string())?;
     let greeter = std::env::current_exe()?.with_file_name("ldm-greeter");
     ensure!(greeter.is_file(), "{}: build the workspace first", greeter.display());
-    let out = checkout.join("target/gallery");
-    let only: BTreeSet<String> = std::env::args().skip(1).collect();
     let themes = names(&checkout.join("themes"), None)?;
     let mut languages = vec![ENGLISH.to_owned()];
     languages.extend(names(&checkout.join("po"), Some("po"))?);
@@ -101,14 +113,17 @@ fn run() -> Result<bool> {
     if scenarios.is_empty() || only.contains(ALL) {
         scenarios = vec![if only.contains(ALL) { "all" } else { "main" }.to_owned()];
     }
-    let _ = fs::remove_dir_all(&out);
-    fs::create_dir_all(&out)?;
-    let wanted = |kind: &[String], name: &str| only.contains(name) || !kind.iter().any(|other| only.contains(other));
-    let locale = out.join("locale");
-    for language in languages.iter().skip(1) {
-        words::compile(&checkout, &locale, language)?;
+    let out = (!check).then(|| checkout.join("target/gallery"));
+    if let Some(out) = &out {
+        let _ = fs::remove_dir_all(out);
+        fs::create_dir_all(out)?;
     }
-    let gallery = Gallery { greeter, checkout, out, scenarios };
+    let wanted = |kind: &[String], name: &str| only.contains(name) || !kind.iter().any(|other| only.contains(other));
+    let locale = tempfile::tempdir()?;
+    for language in languages.iter().skip(1) {
+        words::compile(&checkout, locale.path(), language)?;
+    }
+    let gallery = Gallery { greeter, checkout, out, locale: locale.path().to_owned(), scenarios };
     let mut done = Vec::new();
     for (size, default_only) in SIZES {
         let mut jobs = Vec::new();
@@ -123,32 +138,34 @@ fn run() -> Result<bool> {
             done.extend(gallery.draw(jobs)?);
         }
     }
-    let english = match done.iter().find(|one| one.job.language == ENGLISH) {
-        Some(one) => one.texts.clone(),
-        None => gallery.english(&done)?,
+    let said = |language: &str| -> Vec<_> {
+        done.iter().filter(|one| one.job.language == language).flat_map(|one| one.texts.clone()).collect()
     };
+    let mut english = said(ENGLISH);
+    if english.is_empty() {
+        english = gallery.english(&done)?;
+    }
     let mut complaints = Vec::new();
     for one in &done {
         let about = one.job.folder();
         complaints.extend(one.clipped.iter().map(|line| format!("{}: {line}", about.display())));
     }
     for language in languages.iter().skip(1) {
-        if let Some(other) = done.iter().find(|one| one.job.language == *language) {
-            complaints.extend(words::untranslated(&gallery.checkout, language, &english, &other.texts)?);
-        }
+        complaints.extend(words::untranslated(&gallery.checkout, language, &english, &said(language))?);
     }
     let jobs: Vec<_> = done.into_iter().map(|one| one.job).collect();
-    let count = page::write(&gallery.out, &jobs, &complaints)?;
     let mut terminal = std::io::stdout();
     for line in &complaints {
         writeln!(terminal, "{line}")?;
     }
-    writeln!(
-        terminal,
-        "{count} pictures, {} complaints: {}",
-        complaints.len(),
-        gallery.out.join("index.html").display()
-    )?;
+    let (greeters, wrong) = (jobs.len(), complaints.len());
+    match &gallery.out {
+        None => writeln!(terminal, "{greeters} greeters, {wrong} complaints")?,
+        Some(out) => {
+            let count = page::write(out, &jobs, &complaints)?;
+            writeln!(terminal, "{count} pictures, {wrong} complaints: {}", out.join("index.html").display())?;
+        }
+    }
     Ok(complaints.is_empty())
 }
 
@@ -218,7 +235,7 @@ impl Gallery {
                     let screen = Screen::new(&size);
                     while let Some(job) = waiting.lock().ok().and_then(|mut waiting| waiting.next()) {
                         let one = match &screen {
-                            Ok(screen) => self.shoot(screen, job, true),
+                            Ok(screen) => self.shoot(screen, job, self.out.as_deref()),
                             Err(error) => Err(anyhow::anyhow!("{error:#}")),
                         };
                         if let Ok(mut done) = done.lock() {
@@ -235,18 +252,18 @@ impl Gallery {
     fn english(&self, done: &[Done]) -> Result<Vec<(String, String, String)>> {
         let Some(one) = done.first() else { return Ok(Vec::new()) };
         let job = Job { language: ENGLISH.to_owned(), ..one.job.clone() };
-        Ok(self.shoot(&Screen::new(&job.size)?, job, false)?.texts)
+        Ok(self.shoot(&Screen::new(&job.size)?, job, None)?.texts)
     }
 
-    fn shoot(&self, screen: &Screen, job: Job, pictures: bool) -> Result<Done> {
+    fn shoot(&self, screen: &Screen, job: Job, pictures: Option<&Path>) -> Result<Done> {
         let mut command = Command::new(&self.greeter);
         command.args(["--check", "--texts", "--size", &job.size, "--language", &job.language, "--preview"]);
         command.arg(self.checkout.join("themes").join(&job.theme));
         for name in &self.scenarios {
             command.args(["--scenario", name]);
         }
-        if pictures {
-            let folder = self.out.join(job.folder());
+        if let Some(out) = pictures {
+            let folder = out.join(job.folder());
             fs::create_dir_all(&folder)?;
             // One scenario is one file.
             let file = match &self.scenarios[..] {
@@ -257,7 +274,7 @@ impl Gallery {
         }
         let output = command
             .env("DISPLAY", &screen.display)
-            .env("LDM_LOCALEDIR", self.out.join("locale"))
+            .env("LDM_LOCALEDIR", &self.locale)
             .env("LC_ALL", "C.UTF-8")
             // A size is one in pixels, and no monitor that has many of them to the centimetre.
             .env("GDK_SCALE", "1")

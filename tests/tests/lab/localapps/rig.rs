@@ -146,14 +146,14 @@ pub(super) fn cookie(screen: &Screen) -> Result<[u8; 16]> {
 }
 
 /// An X client that writes whatever it likes.
-pub(super) struct Client {
-    pub(super) x: RustConnection,
+pub(crate) struct Client {
+    pub(crate) x: RustConnection,
     pub(super) root: Window,
     pub(super) utf8: Atom,
 }
 
 impl Client {
-    pub(super) fn new(screen: &Screen) -> Result<Self> {
+    pub(crate) fn new(screen: &Screen) -> Result<Self> {
         let number = screen.display.trim_start_matches(':');
         let stream = UnixStream::connect(format!("/tmp/.X11-unix/X{number}"))?;
         let (stream, _) = DefaultStream::from_unix_stream(stream)?;

@@ -65,7 +65,7 @@ pub(crate) struct Preview {
     /// Print every text that is seen
     #[arg(long, requires = "preview", hide = true)]
     texts: bool,
-    /// Print the names of all widgets
+    /// Print the names of all widgets, and their classes, as selectors
     #[arg(long, requires = "preview", hide = true)]
     names: bool,
     /// Say what is wrong with the theme in this folder, and fail if anything is
@@ -133,7 +133,7 @@ impl Preview {
         still();
         let look = Rc::new(theme::apply(self.preview.as_deref(), display));
         let several = chosen.len() > 1 || self.scenario.iter().any(|name| name == "main" || name == "all");
-        let mut names = BTreeSet::new();
+        let (mut names, mut classes) = (BTreeSet::new(), BTreeSet::new());
         let mut wrong = false;
         for scenario in chosen {
             let (name, long) = (scenario.name.clone(), scenario.long);
@@ -173,10 +173,12 @@ impl Preview {
                 }
             }
             inspect::names(&window, &mut names);
+            inspect::classes(&window, &mut classes);
             stage.close();
         }
         if self.names {
-            out(&names.into_iter().collect::<Vec<_>>().join("\n"));
+            let names = names.iter().map(|name| format!("#{name}"));
+            out(&names.chain(classes.iter().map(|class| format!(".{class}"))).collect::<Vec<_>>().join("\n"));
         }
         Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
