@@ -162,6 +162,15 @@ fn a_theme_that_shows_nothing_gets_the_default_look_and_fails_its_check() {
     memory_is_bounded();
 }
 
+#[test]
+fn an_opacity_counts_once_where_its_widget_is_all_that_is_drawn() {
+    let Some(screen) = Screen::new("1024x768") else { return };
+    let style = b"#bar, #hint, #tools { opacity: 0; }\n#dialog { opacity: 0.3; }\n";
+    let (_, log) =
+        screen.picture(path(&folder(&[("theme.ini", b"[Theme]\nbackground =\n"), ("style.css", style)])), &[]);
+    assert_eq!(log, "");
+}
+
 /// What a process that was waited for has had in memory at most, with those that it waited for: nothing of this is worth more.
 fn memory_is_bounded() {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
+use gtk4::glib::translate::ToGlibPtr;
 use gtk4::{gdk, glib, gsk, pango, prelude::*};
 
 /// The least that something must measure to be seen, in pixels: its width and height.
@@ -164,7 +165,9 @@ fn transparent(widget: &gtk4::Widget) -> Option<Wrong> {
         return None;
     }
     let around = std::iter::successors(Some(widget.clone()), WidgetExt::parent);
-    let opacity: f32 = around.map(|widget| node(&widget).map_or(0.0, opacity)).product();
+    // What draws nothing but one child begins with what was drawn of that, which counts once.
+    let mut counted = Vec::new();
+    let opacity: f32 = around.map(|widget| node(&widget).map_or(0.0, |node| opacity(node, &mut counted))).product();
     let opacity = opacity * widget.style_context().color().alpha();
     (opacity < OPACITY)
         .then(|| Wrong::Unseen(format!("#{} is not seen: its opacity is {opacity:.2}", widget.widget_name())))
@@ -177,12 +180,16 @@ fn node(widget: &gtk4::Widget) -> Option<gsk::RenderNode> {
     snapshot.to_node()
 }
 
-/// The opacity of all that is drawn there.
-fn opacity(mut node: gsk::RenderNode) -> f32 {
+/// The opacity of all that is drawn there, but for what was counted already.
+fn opacity(mut node: gsk::RenderNode, counted: &mut Vec<*const gsk::ffi::GskRenderNode>) -> f32 {
     let mut opacity = 1.0;
     loop {
         let inner = if let Some(one) = node.downcast_ref::<gsk::OpacityNode>() {
-            opacity *= one.opacity();
+            let same: *const gsk::ffi::GskRenderNode = node.to_glib_none().0;
+            if !counted.contains(&same) {
+                opacity *= one.opacity();
+                counted.push(same);
+            }
             one.child()
         } else if let Some(one) = node.downcast_ref::<gsk::TransformNode>() {
             one.child()
