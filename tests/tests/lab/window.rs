@@ -242,6 +242,18 @@ fn why_a_session_failed_is_read_on_the_next_greeter() -> Result<()> {
     reader.wait_for_question("Password:", wait::STEP)?;
     screen.type_text(&format!("{}\n", scene.user.password))?;
     reader.wait_for_text("the panel has no <b>battery</b>", wait::STEP)?;
-    reader.wait_for_question("User name", wait::STEP)?;
+    // A screen of its own, as every failure has, and one key leads on.
+    reader.wait_for_text("The session did not start", wait::STEP)?;
+    reader.wait_for_text("Code for the administrator: session_too_short", wait::STEP)?;
+    reader.wait_for("the button that leads on", wait::STEP, |w| w.focused && w.name == "Log in")?;
+    let widgets = reader.widgets();
+    ensure!(!widgets.iter().any(|w| w.name == "Try again"), "nobody is known who could try again: {widgets:?}");
+    screen.key("Return")?;
+    let name = reader.wait_for_question("User name", wait::STEP)?;
+    ensure!(name.text.is_empty(), "{name:?}");
+    // It has been read, and can be read again.
+    ensure!(!reader.widgets().iter().any(|w| w.name.contains("battery")), "it is still there");
+    screen.key("F1")?;
+    reader.wait_for_text("Last error: session_too_short", wait::STEP)?;
     scene.finish()
 }

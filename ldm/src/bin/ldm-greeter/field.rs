@@ -189,6 +189,13 @@ impl Field {
         self.peek.set_active(false);
     }
 
+    /// Gives the key that is being pressed to the entry that is seen.
+    pub(crate) fn take(&self, keys: &gtk4::EventControllerKey) {
+        if let Some(text) = self.entry.delegate() {
+            keys.forward(&text);
+        }
+    }
+
     /// Puts into the hidden entry what was typed before it was there.
     pub(crate) fn put(&self, answer: &str) {
         self.secret.set_text(answer);

@@ -87,6 +87,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         main: USUAL.contains(&kind),
         ..main(&format!("failed-{}", dashed(kind)), said([fake::failure(kind)]).with_choices(), vec![name()])
     }));
+    all.push(main("failure-countdown", counted_after(FailureKind::SessionTooShort), vec![]));
+    all.push(other("failure-idle", at_start(FailureKind::SessionTooShort), vec![Act::Event(Event::Idle)]));
     all.push(other("idle", Fake::new(), vec![Act::Event(Event::Typed { empty: false }), Act::Event(Event::Idle)]));
     all.push(Scenario { long: true, ..other("long-question", long_question(), vec![name()]) });
     let menus = [
@@ -174,6 +176,14 @@ fn elsewhere() -> Fake {
 fn at_start(kind: FailureKind) -> Fake {
     let mut fake = Fake::new().with_choices();
     fake.seat.failure = Some(fake::failed(kind));
+    fake
+}
+
+/// A guest is logged in, if nobody reads it.
+fn counted_after(kind: FailureKind) -> Fake {
+    let mut fake = at_start(kind);
+    fake.seat.guest = true;
+    fake.seat.countdown = Some(30);
     fake
 }
 
