@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn fails(lab: &mut Lab, kind: FailureKind) {
+pub(super) fn fails(lab: &mut Lab, kind: FailureKind) {
     let failure = Some(Failure::new(kind).server("srv"));
     lab.say(&Response::Error { error_type: ErrorType::Error, description: "failed".into(), failure });
 }
