@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
-use ldm_tests::gui::Reader;
+use ldm_tests::gui::{Reader, Widget};
 use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, sshd, sweep, wait};
 
 /// A seat with LDM's own greeter.
@@ -255,5 +255,35 @@ fn why_a_session_failed_is_read_on_the_next_greeter() -> Result<()> {
     ensure!(!reader.widgets().iter().any(|w| w.name.contains("battery")), "it is still there");
     screen.key("F1")?;
     reader.wait_for_text("Last error: session_too_short", wait::STEP)?;
+    scene.finish()
+}
+
+#[test]
+fn the_locks_of_the_keyboard_are_told_of_while_they_are_on() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
+    reader.wait_for_question("User name", wait::STEP)?;
+    let told = |widgets: Vec<Widget>| {
+        // Not half of a window that is just being changed.
+        widgets.iter().find(|widget| widget.focused)?;
+        let mut texts = widgets.into_iter().map(|widget| widget.name).filter(|name| name.contains("Lock"));
+        Some(texts.next().unwrap_or_default())
+    };
+    let press = |key: &str, want: &str| -> Result<()> {
+        screen.key(key)?;
+        let is = || (told(reader.widgets())? == want).then_some(());
+        wait::until(&format!("“{want}” after {key}"), wait::STEP, is)
+    };
+    press("Caps_Lock", "Caps Lock is on.")?;
+    press("Num_Lock", "Caps Lock and Num Lock are on.")?;
+    press("Caps_Lock", "Num Lock is on.")?;
+    press("Num_Lock", "")?;
+    // At the password, where it matters most; and what was on before the question came is told, too.
+    screen.type_text(&scene.user.name)?;
+    press("Caps_Lock", "Caps Lock is on.")?;
+    screen.key("Return")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    reader.wait_for_text("Caps Lock is on.", wait::STEP)?;
+    press("Caps_Lock", "")?;
     scene.finish()
 }
