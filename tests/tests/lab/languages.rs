@@ -1,12 +1,26 @@
 //! The real greeter in other languages than English, on a client that has no locale for them.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
 use ldm_tests::gui::{Reader, Widget};
 use ldm_tests::{Daemon, Kind, Lab, Scene, Sshd, User, XServer, stage, wait};
+
+/// Compiles these languages' catalogues, for `LDM_LOCALEDIR`.
+pub(crate) fn catalogues(lab: &Lab, languages: &[&str]) -> Result<PathBuf> {
+    let catalogues = lab.file("locale");
+    for language in languages {
+        let directory = catalogues.join(language).join("LC_MESSAGES");
+        fs::create_dir_all(&directory)?;
+        let mut msgfmt = Command::new("msgfmt");
+        msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
+        ensure!(msgfmt.status()?.success(), "msgfmt failed");
+    }
+    Ok(catalogues)
+}
 
 /// A seat whose greeter has these languages' catalogues.
 fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
@@ -16,14 +30,7 @@ fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
 /// The same, where this variable has this locale.
 fn seat_where(languages: &[&str], variable: &str, locale: &str) -> Result<(Scene, Reader)> {
     let lab = Lab::new()?;
-    let catalogues = lab.file("locale");
-    for language in languages {
-        let directory = catalogues.join(language).join("LC_MESSAGES");
-        fs::create_dir_all(&directory)?;
-        let mut msgfmt = Command::new("msgfmt");
-        msgfmt.arg("-o").arg(directory.join("ldm.mo")).arg(stage::checkout().join(format!("po/{language}.po")));
-        ensure!(msgfmt.status()?.success(), "msgfmt failed");
-    }
+    let catalogues = catalogues(&lab, languages)?;
     let sshd = Sshd::new(&lab)?;
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
