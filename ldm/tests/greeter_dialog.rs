@@ -7,6 +7,8 @@
 
 #[path = "greeter_dialog/ahead.rs"]
 mod ahead;
+#[path = "greeter_dialog/buttons.rs"]
+mod buttons;
 #[path = "greeter_dialog/failures.rs"]
 mod failures;
 #[path = "greeter_dialog/left.rs"]

@@ -41,12 +41,33 @@ def extents(widget):
         return [0, 0, 0, 0]
 
 
+# What is in a menu is a list item.
+PRESSED = (pyatspi.ROLE_PUSH_BUTTON, pyatspi.ROLE_TOGGLE_BUTTON, pyatspi.ROLE_CHECK_BOX, pyatspi.ROLE_LIST_ITEM)
+
+
+def labels(widget):
+    """What is read on a button or a row; what a menu's button opens is in it, and is others'."""
+    if widget.getRole() not in PRESSED:
+        return []
+    found = []
+    waiting = [widget]
+    while waiting:
+        for child in [one for one in waiting.pop() if one is not None]:
+            if child.getState().contains(pyatspi.STATE_FOCUSABLE):
+                continue
+            if child.getRole() == pyatspi.ROLE_LABEL and child.getState().contains(pyatspi.STATE_VISIBLE):
+                found.append(child.name)
+            waiting.append(child)
+    return found
+
+
 def describe(widget):
     return {
         "role": widget.getRoleName(),
         "name": widget.name,
         "description": widget.description,
         "text": text(widget),
+        "labels": labels(widget),
         "states": states(widget),
         "actions": actions(widget),
         "extents": extents(widget),
@@ -97,9 +118,7 @@ def main():
         for widget in widgets():
             print(json.dumps(describe(widget)))
     elif command == "press":
-        # What is in a menu is a list item.
-        buttons = (pyatspi.ROLE_PUSH_BUTTON, pyatspi.ROLE_TOGGLE_BUTTON, pyatspi.ROLE_CHECK_BOX, pyatspi.ROLE_LIST_ITEM)
-        widget = find(rest[0], lambda widget: usable(widget) and widget.getRole() in buttons and actions(widget))
+        widget = find(rest[0], lambda widget: usable(widget) and widget.getRole() in PRESSED and actions(widget))
         widget.queryAction().doAction(0)
     elif command == "write":
         entries = (pyatspi.ROLE_TEXT, pyatspi.ROLE_PASSWORD_TEXT, pyatspi.ROLE_ENTRY)

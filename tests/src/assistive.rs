@@ -21,6 +21,8 @@ pub struct Widget {
     pub description: String,
     /// What stands in it.
     pub text: String,
+    /// Of what is pressed or chosen: the texts that are seen on it.
+    pub labels: Vec<String>,
     /// Its states, such as `focused`.
     pub states: Vec<String>,
     /// What can be done with it.

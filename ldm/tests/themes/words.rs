@@ -31,3 +31,28 @@ fn large_text_leaves_the_menus_their_words() {
         assert!(small.contains(name), "{name} is not among {small:?}");
     }
 }
+
+#[test]
+fn the_locks_of_the_keyboard_and_what_failed_are_read_in_full_on_the_smallest_screen() {
+    let dir = TempDir::new().unwrap();
+    let Some(languages) = catalogues(dir.path()) else { return };
+    let Some(screen) = Screen::new("800x600") else { return };
+    let theme = shipped("default");
+    let look = |language: Option<&str>, scenarios: &[&str]| {
+        let mut args = vec!["--preview", &theme, "--size", "320x240", "--texts", "--check"];
+        args.extend(scenarios.iter().flat_map(|name| ["--scenario", name]));
+        args.extend(language.into_iter().flat_map(|language| ["--language", language]));
+        let mut command = screen.command(&args);
+        command.env("LDM_LOCALEDIR", dir.path());
+        let said = finish(command);
+        assert!(said.good, "{language:?}: {said:?}");
+        said.out
+    };
+    let english = look(None, &["locks", "prompt"]);
+    let told: Vec<_> = english.lines().filter(|line| line.contains("\t#locks\t")).collect();
+    assert_eq!(told, ["locks\t#locks\town\tCaps Lock and Num Lock are on."]);
+    for language in &languages {
+        let told = look(Some(language), &["locks", "failure-countdown", "failure-link-lost"]);
+        assert!(told.contains("locks\t#locks\t") && told.contains("failure-countdown\t#countdown\t"), "{told}");
+    }
+}

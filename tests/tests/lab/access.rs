@@ -15,8 +15,12 @@ use x11rb::protocol::xfixes::ConnectionExt as _;
 
 use crate::localapps::rig::Client;
 
+use crate::controls;
+
 /// A seat with LDM's own greeter as the daemon starts it by itself.
-fn seat(set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>) -> Result<Scene> {
+pub(crate) fn seat(
+    set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>,
+) -> Result<Scene> {
     let lab = Lab::new()?;
     Desk::offer(&lab, "desk", "")?;
     Desk::offer(&lab, "other", "")?;
@@ -34,7 +38,7 @@ fn seat(set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Bu
 }
 
 /// The greeter that runs, and the socket of its message bus.
-fn greeter(scene: &Scene) -> Result<(i32, PathBuf)> {
+pub(crate) fn greeter(scene: &Scene) -> Result<(i32, PathBuf)> {
     let found = || {
         let pids = scene.daemon.greeter_user().processes().into_iter();
         let pid = { pids }.find(|&pid| {
@@ -136,21 +140,6 @@ x.XkbGetControls(display, 0xf8001fff, desc)
 print(state[0], desc.contents.ctrls.contents.enabled)
 ";
 
-/// What no control that takes the keyboard may lack.
-fn check_controls(assistant: &Assistant, where_: &str) -> Result<()> {
-    // Once in a while widgets change while they are looked at.
-    let tree = wait::until("the widgets", wait::STEP, || Some(assistant.tree()).filter(|tree| !tree.is_empty()))?;
-    for widget in tree.iter().filter(|widget| widget.is("focusable") && widget.is("visible")) {
-        let structural = ["frame", "window", "list", "filler", "panel", "scroll pane"].contains(&widget.role.as_str());
-        ensure!(!["", "unknown", "invalid"].contains(&widget.role.as_str()), "{where_}: without a role: {widget:?}");
-        // GTK 4.8 gives those without a name that of their class.
-        let named = !widget.name.is_empty() && !widget.name.starts_with("Gtk");
-        ensure!(structural || named, "{where_}: without a name: {widget:?}");
-        ensure!(!widget.description.starts_with("Gtk"), "{where_}: described by nothing: {widget:?}");
-    }
-    Ok(())
-}
-
 #[test]
 fn a_blind_user_logs_in() -> Result<()> {
     let scene =
@@ -160,10 +149,10 @@ fn a_blind_user_logs_in() -> Result<()> {
     let assistant = Assistant::new(&scene.lab, scene.daemon.greeter_user(), socket)?;
     assistant.wait_for_question("User name")?;
     let heard = assistant.hear(&scene.lab)?;
-    check_controls(&assistant, "at the name")?;
+    controls::check(&assistant, "at the name")?;
     assistant.press("Session")?;
     assistant.wait_for("the menu of sessions", wait::STEP, |widget| widget.name == "Choose after the login")?;
-    check_controls(&assistant, "in a menu")?;
+    controls::check(&assistant, "in a menu")?;
     assistant.wait_for("what an entry is about", wait::STEP, |widget| {
         widget.name == "As last time" && widget.description == "Start it at once after the login"
     })?;
@@ -173,7 +162,7 @@ fn a_blind_user_logs_in() -> Result<()> {
     assistant.press("Log in")?;
     let password = assistant.wait_for_question("Password:")?;
     ensure!(password.role.contains("password"), "what is written would be read aloud: {password:?}");
-    check_controls(&assistant, "at the password")?;
+    controls::check(&assistant, "at the password")?;
     scene.lab.secret("Lab-mistyped");
     assistant.write("Password:", "Lab-mistyped")?;
     assistant.press("Log in")?;
@@ -187,7 +176,7 @@ fn a_blind_user_logs_in() -> Result<()> {
     assistant.write("Password:", &scene.user.password)?;
     assistant.press("Log in")?;
     assistant.wait_for("the sessions", wait::STEP, |widget| widget.name.contains("Lab other"))?;
-    check_controls(&assistant, "at the sessions")?;
+    controls::check(&assistant, "at the sessions")?;
     assistant.select("Lab desk")?;
     assistant.press("Start")?;
     scene.desk().wait_until_up()?;

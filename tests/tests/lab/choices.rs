@@ -330,12 +330,13 @@ fn executable(path: &Path, body: &str) -> Result<String> {
 }
 
 /// As logind writes down that somebody is logged in.
-struct LogindSession(PathBuf);
+pub(crate) struct LogindSession(PathBuf);
 
 impl LogindSession {
-    fn new(user: &str) -> Result<Self> {
+    /// Of this user, whom no other scenario has.
+    pub(crate) fn new(user: &str) -> Result<Self> {
         fs::create_dir_all("/run/systemd/sessions")?;
-        let path = PathBuf::from(format!("/run/systemd/sessions/ldmlab{}", std::process::id()));
+        let path = PathBuf::from(format!("/run/systemd/sessions/ldmlab{}-{user}", std::process::id()));
         fs::write(&path, format!("UID=1000\nUSER={user}\nACTIVE=1\nSTATE=active\nCLASS=user\n"))?;
         Ok(Self(path))
     }

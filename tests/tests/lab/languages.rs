@@ -1,15 +1,28 @@
 //! The real greeter in other languages than English, on a client that has no locale for them.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
 use ldm_tests::gui::{Reader, Widget};
 use ldm_tests::{Daemon, Kind, Lab, Scene, Sshd, User, XServer, stage, wait};
 
-/// A seat whose greeter has these languages' catalogues.
-fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
-    let lab = Lab::new()?;
+/// Compiles these languages' catalogues, for `LDM_LOCALEDIR`.
+pub(crate) fn catalogues(lab: &Lab, languages: &[&str]) -> Result<PathBuf> {
     let catalogues = lab.file("locale");
     stage::catalogues(&catalogues, languages)?;
+    Ok(catalogues)
+}
+
+/// A seat whose greeter has these languages' catalogues.
+fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
+    seat_where(languages, "LDM_LANGUAGE", locale)
+}
+
+/// The same, where this variable has this locale.
+fn seat_where(languages: &[&str], variable: &str, locale: &str) -> Result<(Scene, Reader)> {
+    let lab = Lab::new()?;
+    let catalogues = catalogues(&lab, languages)?;
     let sshd = Sshd::new(&lab)?;
     let user = User::new(&lab)?;
     let x = XServer::new(&lab)?;
@@ -20,7 +33,7 @@ fn seat(languages: &[&str], locale: &str) -> Result<(Scene, Reader)> {
         .server(&sshd, sshd.port())?
         .set("LDM_GREETER", &reader.greeter_with(&catalogues))
         .set("LDM_THEME", &reader.theme())
-        .set("LDM_LANGUAGE", locale)
+        .set(variable, locale)
         .greeter_user(greeter_user)
         .start()?;
     Ok((Scene { daemon, x, user, sshd, lab }, reader))
@@ -78,6 +91,23 @@ fn a_german_greeter() -> Result<()> {
         "in English, too"
     );
     scene.finish()
+}
+
+#[test]
+fn a_language_that_is_forced_is_spoken_and_no_other_one_is_offered() -> Result<()> {
+    for (variable, offered) in [("LDM_LANGUAGE", true), ("LDM_FORCE_LANGUAGE", false)] {
+        // English is there in any case.
+        let (scene, reader) = seat_where(&["de"], variable, "de_DE.UTF-8")?;
+        reader.wait_for_question("Benutzername", wait::STEP)?;
+        // The menus are there as soon as the daemon has told what may be chosen.
+        reader.wait_for("the menu of sessions", wait::STEP, |w| w.role == "push button" && w.name == "Sitzung")?;
+        let menus = reader.widgets().into_iter().filter(|w| w.role == "push button" && w.name.starts_with("Sprache"));
+        let menus: Vec<String> = menus.map(|widget| widget.name).collect();
+        let want: &[&str] = if offered { &["Sprache: Deutsch"] } else { &[] };
+        ensure!(menus == want, "{variable}: {menus:?}");
+        scene.finish()?;
+    }
+    Ok(())
 }
 
 #[test]

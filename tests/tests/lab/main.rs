@@ -4,6 +4,7 @@ mod access;
 mod allowed;
 mod answers;
 mod choices;
+mod controls;
 mod dialog;
 mod endpoint;
 mod faults;

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use ldm_protocol::FailureKind;
-use ldm_tests::gui::Reader;
+use ldm_tests::gui::{Reader, Widget};
 use ldm_tests::{Daemon, Desk, Kind, Lab, Scene, Sshd, User, XServer, sshd, sweep, wait};
 
 /// A seat with LDM's own greeter.
@@ -222,7 +222,20 @@ fn help_and_menus_are_read_and_cost_nothing_of_what_is_typed() -> Result<()> {
     reader.wait_for_question("Password:", wait::STEP)?;
     // The button that shows what is hidden says so.
     reader.wait_for_text("Show what is typed", wait::STEP)?;
-    screen.type_text(&scene.user.password)?;
+    // With half of it typed, the help page has none of it.
+    let (half, rest) = scene.user.password.split_at(scene.user.password.len() / 2);
+    screen.type_text(half)?;
+    screen.key("F1")?;
+    reader.wait_for("the way out of help", wait::STEP, |w| w.focused && w.name == "Close")?;
+    let read: Vec<String> = reader.widgets().into_iter().flat_map(|w| [w.name, w.text]).collect();
+    ensure!(read.iter().any(|text| text.starts_with("Encryption: ")), "{read:?}");
+    for part in half.as_bytes().windows(6).map(String::from_utf8_lossy) {
+        // Not said which: a log is read by others.
+        ensure!(!read.iter().any(|text| text.contains(&*part)), "a part of what was typed is read");
+    }
+    screen.key("Escape")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    screen.type_text(rest)?;
     screen.key("F8")?;
     reader.wait_for("the password to be seen", wait::STEP, |w| w.text == scene.user.password)?;
     screen.key("Return")?;
@@ -242,6 +255,48 @@ fn why_a_session_failed_is_read_on_the_next_greeter() -> Result<()> {
     reader.wait_for_question("Password:", wait::STEP)?;
     screen.type_text(&format!("{}\n", scene.user.password))?;
     reader.wait_for_text("the panel has no <b>battery</b>", wait::STEP)?;
+    // A screen of its own, as every failure has, and one key leads on.
+    reader.wait_for_text("The session did not start", wait::STEP)?;
+    reader.wait_for_text("Code for the administrator: session_too_short", wait::STEP)?;
+    reader.wait_for("the button that leads on", wait::STEP, |w| w.focused && w.name == "Log in")?;
+    let widgets = reader.widgets();
+    ensure!(!widgets.iter().any(|w| w.name == "Try again"), "nobody is known who could try again: {widgets:?}");
+    screen.key("Return")?;
+    let name = reader.wait_for_question("User name", wait::STEP)?;
+    ensure!(name.text.is_empty(), "{name:?}");
+    // It has been read, and can be read again.
+    ensure!(!reader.widgets().iter().any(|w| w.name.contains("battery")), "it is still there");
+    screen.key("F1")?;
+    reader.wait_for_text("Last error: session_too_short", wait::STEP)?;
+    scene.finish()
+}
+
+#[test]
+fn the_locks_of_the_keyboard_are_told_of_while_they_are_on() -> Result<()> {
+    let (scene, reader) = seat(|sshd| sshd, User::new)?;
+    let screen = scene.x.screen();
     reader.wait_for_question("User name", wait::STEP)?;
+    let told = |widgets: Vec<Widget>| {
+        // Not half of a window that is just being changed.
+        widgets.iter().find(|widget| widget.focused)?;
+        let mut texts = widgets.into_iter().map(|widget| widget.name).filter(|name| name.contains("Lock"));
+        Some(texts.next().unwrap_or_default())
+    };
+    let press = |key: &str, want: &str| -> Result<()> {
+        screen.key(key)?;
+        let is = || (told(reader.widgets())? == want).then_some(());
+        wait::until(&format!("“{want}” after {key}"), wait::STEP, is)
+    };
+    press("Caps_Lock", "Caps Lock is on.")?;
+    press("Num_Lock", "Caps Lock and Num Lock are on.")?;
+    press("Caps_Lock", "Num Lock is on.")?;
+    press("Num_Lock", "")?;
+    // At the password, where it matters most; and what was on before the question came is told, too.
+    screen.type_text(&scene.user.name)?;
+    press("Caps_Lock", "Caps Lock is on.")?;
+    screen.key("Return")?;
+    reader.wait_for_question("Password:", wait::STEP)?;
+    reader.wait_for_text("Caps Lock is on.", wait::STEP)?;
+    press("Caps_Lock", "")?;
     scene.finish()
 }

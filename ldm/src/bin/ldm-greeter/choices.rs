@@ -150,3 +150,24 @@ fn languages_of(bar: &Bar, model: &Model, send: &Rc<dyn Fn(Event)>) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_server_is_said_of_it() {
+        for (up, load, said) in [
+            (None, None, ""),
+            (Some(true), None, "answers"),
+            (Some(false), None, "does not answer"),
+            // What it told before it went down says nothing any more.
+            (Some(false), Some(Load::Low), "does not answer"),
+            (Some(true), Some(Load::Low), "hardly used"),
+            (Some(true), Some(Load::Medium), "in use"),
+            (Some(true), Some(Load::High), "very busy"),
+        ] {
+            assert_eq!(state(&Server { name: "alpha".into(), up, load }), said, "{up:?} {load:?}");
+        }
+    }
+}

@@ -15,6 +15,15 @@ use crate::icons::Icon;
 use crate::menu;
 use crate::window::{Missing, describe_unseen, get, set};
 
+thread_local! {
+    static LOCKED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// For pictures: whether both locks are on, whatever the keyboard says; `None`: what it says.
+pub(crate) fn pretend_locked(locked: Option<bool>) {
+    LOCKED.set(locked);
+}
+
 /// These widgets.
 pub(crate) struct Field {
     area: gtk4::Box,
@@ -189,6 +198,13 @@ impl Field {
         self.peek.set_active(false);
     }
 
+    /// Gives the key that is being pressed to the entry that is seen.
+    pub(crate) fn take(&self, keys: &gtk4::EventControllerKey) {
+        if let Some(text) = self.entry.delegate() {
+            keys.forward(&text);
+        }
+    }
+
     /// Puts into the hidden entry what was typed before it was there.
     pub(crate) fn put(&self, answer: &str) {
         self.secret.set_text(answer);
@@ -218,8 +234,11 @@ impl Field {
 
     /// Num Lock is none to warn of, but digits may be missed without it.
     fn refresh_locks(&self) {
-        let keyboard = self.keyboard();
-        let (caps, num) = keyboard.map_or((false, false), |k| (k.is_caps_locked(), k.is_num_locked()));
+        let (caps, num) = match (LOCKED.get(), self.keyboard()) {
+            (Some(locked), _) => (locked, locked),
+            (None, Some(keyboard)) => (keyboard.is_caps_locked(), keyboard.is_num_locked()),
+            (None, None) => (false, false),
+        };
         let visible = self.secret.is_visible() || WidgetExt::is_visible(&self.entry);
         // Translators: the keys, as they are called on your keyboards.
         let text = match (visible && caps, visible && num) {

@@ -271,7 +271,8 @@ fn row(name: &str, value: &str) -> Option<gtk4::ListBoxRow> {
 
 #[cfg(test)]
 mod tests {
-    use ldm_protocol::greetd::{AuthMessageType, Response, Seat};
+    use ldm_protocol::client::Transport;
+    use ldm_protocol::greetd::{AuthMessageType, ErrorType, Response, Seat};
     use ldm_protocol::{Failure, FailureKind, Secret};
 
     use super::*;
@@ -292,6 +293,15 @@ mod tests {
             addresses: vec!["192.0.2.7".into(), "2001:db8::7".into()],
             mac: Some("02:00:00:00:00:07".into()),
             failure: Some((failure, 1_790_000_000)),
+            transport: Some(Transport {
+                server: "first".into(),
+                software: "SSH-2.0-OpenSSH_9.2p1".into(),
+                key_exchange: "curve25519-sha256".into(),
+                host_key: "ssh-ed25519".into(),
+                cipher: "aes128-gcm@openssh.com".into(),
+                // The cipher is one that needs none.
+                mac: String::new(),
+            }),
             ..Facts::default()
         }))));
         model.update(Event::Submitted(Secret::new("alice-typed-this").unwrap()));
@@ -303,10 +313,17 @@ mod tests {
             "server: srv\n",
             "error: server_silent\n",
             "time: 2026-11-20T16:05Z\n",
+            "ssh: SSH-2.0-OpenSSH_9.2p1\n",
         ] {
             assert!(text.contains(want), "{want} is not in {text}");
         }
         assert!(text.contains("9.8") && !text.contains("alice"), "{text}");
+        for (name, value) in [
+            ("Last connected to", "first (SSH-2.0-OpenSSH_9.2p1)"),
+            ("Encryption", "curve25519-sha256, ssh-ed25519, aes128-gcm@openssh.com"),
+        ] {
+            assert!(rows(&model).contains(&(name.into(), value.into())), "{name}: {:?}", rows(&model));
+        }
         assert!(rows(&model).iter().all(|(name, value)| !name.is_empty() && !value.contains("alice")));
         assert!(QrCode::encode_text(&text, QrCodeEcc::Medium).is_ok());
         // The one that answers, and not the one that was to.
@@ -317,5 +334,26 @@ mod tests {
         }));
         assert!(report(&model, None).contains("server: other\n"));
         assert!(rows(&model).iter().any(|(_, value)| value == "other"));
+        // Nor anything of an answer, on its way or refused, on the page or in the picture.
+        let parts = |text: &str, answer: &str| {
+            answer.as_bytes().windows(3).any(|part| {
+                let part = String::from_utf8_lossy(part).into_owned();
+                text.contains(&part)
+            })
+        };
+        let answer = "qZ7xKw9v";
+        for event in [
+            Event::Submitted(Secret::new(answer).unwrap()),
+            Event::Answered(Response::Error {
+                error_type: ErrorType::AuthError,
+                description: String::new(),
+                failure: Some(Failure::new(FailureKind::Denied)),
+            }),
+        ] {
+            model.update(event);
+            model.update(Event::Help);
+            let text = report(&model, None) + &format!("{:?}", rows(&model));
+            assert!(!parts(&text, answer) && parts(&format!("{text}{answer}"), answer), "{text}");
+        }
     }
 }

@@ -66,10 +66,13 @@ pub(crate) fn joined(hints: &[&str]) -> String {
 const BETWEEN: &str = "   ";
 
 /// Gives every key to `act` before any widget in `root` sees it, a window or what a menu opens.
-pub(crate) fn connect(root: &impl IsA<gtk4::Widget>, act: impl Fn(Key) -> Propagation + 'static) {
+pub(crate) fn connect(
+    root: &impl IsA<gtk4::Widget>,
+    act: impl Fn(&gtk4::EventControllerKey, Key) -> Propagation + 'static,
+) {
     let controller = gtk4::EventControllerKey::new();
     controller.set_propagation_phase(gtk4::PropagationPhase::Capture);
-    controller.connect_key_pressed(move |_, key, _, modifiers| act(Key::of(key, modifiers)));
+    controller.connect_key_pressed(move |keys, key, _, modifiers| act(keys, Key::of(key, modifiers)));
     root.add_controller(controller);
 }
 

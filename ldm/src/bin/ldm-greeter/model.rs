@@ -61,6 +61,10 @@ pub(crate) struct Model {
     facts: Option<Facts>,
     last_failure: Option<Failure>,
     failed_as_guest: bool,
+    /// What has failed did so before this greeter began.
+    before: bool,
+    /// The user has been told of that.
+    told: bool,
     sound_test: bool,
     /// The first frame is on the screen.
     shown: bool,
@@ -69,7 +73,7 @@ pub(crate) struct Model {
 impl Model {
     /// A dialog at its first question. `command` is what a plain greetd is told to start.
     pub(crate) fn new(kept: Kept, command: Option<String>) -> Self {
-        let Kept { username, language, ask_for_session } = kept;
+        let Kept { username, language, ask_for_session, told } = kept;
         Self {
             state: State::Name,
             typed: !username.is_empty(),
@@ -99,6 +103,8 @@ impl Model {
             facts: None,
             last_failure: None,
             failed_as_guest: false,
+            before: false,
+            told,
             sound_test: true,
             shown: false,
         }
@@ -141,6 +147,12 @@ impl Model {
         self.seat.as_ref()
     }
 
+    /// What is told on the screen of a failure ended a session, or a login by itself, before this greeter began: nobody's name is
+    /// known, and there is nothing to try again.
+    pub(crate) fn is_of_before(&self) -> bool {
+        self.before && matches!(self.state, State::Failed(_))
+    }
+
     /// What must be answered before anything else.
     pub(crate) fn question(&self) -> Option<&Question> {
         self.question.as_ref()
@@ -164,6 +176,8 @@ impl Model {
             Event::Chosen(place) => self.choose(place, &mut actions),
             Event::Back => self.step_back(&mut actions),
             Event::Retry => self.retry(&mut actions),
+            // It can still be read above the name.
+            Event::NameBegun if self.is_of_before() => self.state = State::Name,
             Event::AccessToggled => {
                 if !matches!(self.state, State::Starting) {
                     self.restarting = true;
@@ -210,6 +224,10 @@ impl Model {
             Some(Question::Elsewhere(_)) | None => {}
         }
         if matches!(self.state, State::Failed(_)) {
+            if self.is_of_before() && matches!(self.countdown, Countdown::Running(_)) {
+                // Somebody has read it.
+                self.countdown = Countdown::Stopped;
+            }
             self.state = State::Name;
             self.notice = None;
             self.messages.clear();
@@ -263,8 +281,13 @@ impl Model {
 
     fn greeted(&mut self, seat: Seat, actions: &mut Vec<Action>) {
         let naming = matches!(self.state, State::Name);
-        if self.notice.is_none() && naming {
-            self.notice = seat.failure.clone().map(Notice::Failure);
+        if let Some(failure) = seat.failure.clone().filter(|_| self.notice.is_none() && naming) {
+            // From who types a name nothing is taken, and it is not in the way of who has read it.
+            if !self.typed && !self.told {
+                self.state = State::Failed(failure.clone());
+                self.before = true;
+            }
+            self.notice = Some(Notice::Failure(failure));
         }
         self.last_failure.clone_from(&seat.failure);
         if let Some(username) = seat.username.as_ref().filter(|name| name.len() <= limits::USERNAME)

@@ -52,7 +52,8 @@ pub(crate) fn title(model: &Model) -> String {
 }
 
 /// Which keys do what now. The parts stand three blanks apart.
-pub(crate) fn hint(page: Page, state: &State) -> String {
+pub(crate) fn hint(page: Page, model: &Model) -> String {
+    let state = model.state();
     // Translators: keys; call them as on your keyboards. The parts stand three blanks apart.
     let menus = gettext("F1: help   F10: menus");
     let keys = match (page, state) {
@@ -64,6 +65,7 @@ pub(crate) fn hint(page: Page, state: &State) -> String {
         (_, State::Sessions(_)) => gettext("Arrow keys: choose   Enter: start   Escape: back to the user name"),
         (_, State::Waiting) => gettext("Escape: back to the user name"),
         (_, State::Failed(failure)) if failure::warns(failure.kind) => gettext("Escape: back to the user name"),
+        (_, State::Failed(_)) if model.is_of_before() => gettext("Enter: go on   Escape: back to the user name"),
         (_, State::Failed(_)) => gettext("Enter: try again   Escape: back to the user name"),
         (_, State::Starting) => return String::new(),
     };

@@ -39,6 +39,9 @@ const LANGUAGE: &str = "LDM_GREETER_LANGUAGE";
 /// `1`: the session was to be asked for.
 const ASK: &str = "LDM_GREETER_ASK";
 
+/// `1`: how the last session ended was told.
+const TOLD: &str = "LDM_GREETER_TOLD";
+
 /// Set if standard input is the connection to the daemon.
 const INHERITED: &str = "LDM_GREETER_LINK";
 
@@ -81,13 +84,15 @@ fn kept_in(get: impl Fn(&str) -> Option<String>) -> Kept {
         username: get(NAME).unwrap_or_default(),
         language: get(LANGUAGE).filter(|language| is_locale(language)),
         ask_for_session: get(ASK).as_deref() == Some("1"),
+        told: get(TOLD).as_deref() == Some("1"),
     }
 }
 
 /// The environment in which [`kept`] finds the same.
-fn keep(kept: &Kept) -> [(&'static str, &str); 3] {
+fn keep(kept: &Kept) -> [(&'static str, &str); 4] {
     let language = kept.language.as_deref().unwrap_or_default();
-    [(NAME, &kept.username), (LANGUAGE, language), (ASK, if kept.ask_for_session { "1" } else { "0" })]
+    let word = |yes| if yes { "1" } else { "0" };
+    [(NAME, &kept.username), (LANGUAGE, language), (ASK, word(kept.ask_for_session)), (TOLD, word(kept.told))]
 }
 
 /// How long nobody may touch anything before what was typed is dropped.
@@ -180,8 +185,13 @@ mod tests {
     #[test]
     fn a_restart_goes_on_with_what_was_chosen() {
         for kept in [
-            Kept { username: "J\u{fc}rgen ".into(), language: Some("pt_BR".into()), ask_for_session: true },
-            Kept { language: Some("sr_RS.UTF-8@latin".into()), ..Kept::default() },
+            Kept {
+                username: "J\u{fc}rgen ".into(),
+                language: Some("pt_BR".into()),
+                ask_for_session: true,
+                told: false,
+            },
+            Kept { language: Some("sr_RS.UTF-8@latin".into()), told: true, ..Kept::default() },
             Kept::default(),
         ] {
             let all = keep(&kept).map(|(key, value)| (key, value.to_owned()));

@@ -79,8 +79,10 @@ pub(crate) struct Window {
     logo_fits: Cell<bool>,
     /// Something else needs the room of an empty line.
     cramped: Cell<bool>,
-    /// What has failed is better left alone.
-    warned: Cell<bool>,
+    /// Has the keyboard on the screen of a failure.
+    leads_on: RefCell<Option<gtk4::Button>>,
+    /// What has failed did so before this greeter began.
+    before: Cell<bool>,
     /// There is no room for an empty line.
     tiny: Cell<bool>,
 }
@@ -180,7 +182,8 @@ impl Window {
             waiting: RefCell::new(None),
             logo_fits: Cell::new(false),
             cramped: Cell::new(false),
-            warned: Cell::new(false),
+            leads_on: RefCell::new(None),
+            before: Cell::new(false),
             tiny: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
@@ -275,7 +278,7 @@ impl Window {
             this,
             #[upgrade_or]
             Propagation::Proceed,
-            move |key| this.key(key)
+            move |keys: &gtk4::EventControllerKey, key: keys::Key| this.key(keys, key)
         );
         for menu in this.bar.menus() {
             keys::connect(menu.popover(), key.clone());
@@ -285,7 +288,7 @@ impl Window {
         this.timers.watch(&this.root);
     }
 
-    fn key(&self, key: keys::Key) -> Propagation {
+    fn key(&self, keys: &gtk4::EventControllerKey, key: keys::Key) -> Propagation {
         self.timers.used();
         if key != keys::Key::Back {
             (self.send)(Event::Touched);
@@ -310,6 +313,11 @@ impl Window {
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
             keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
+            // Nobody has been asked for a password here: whoever types without looking types a name.
+            keys::Key::Letter(_) if self.before.get() && !self.bar.has_focus() => {
+                (self.send)(Event::NameBegun);
+                self.field.take(keys);
+            }
             keys::Key::Letter(letter) if self.chooser.is_open() && !self.bar.has_focus() => {
                 self.chooser.select_by(letter);
             }
@@ -340,6 +348,8 @@ impl Window {
     fn submit(&self) {
         if self.shown.get() == Some(Page::Question) {
             (self.send)(Event::Confirmed);
+        } else if self.before.get() {
+            (self.send)(Event::Back);
         } else if self.chooser.is_open() {
             (self.send)(Event::Chosen(self.chooser.selected()));
         } else {
@@ -387,6 +397,7 @@ impl Window {
         self.aids.show(model);
         self.said.show(model.notice(), model.messages());
         self.field.describe(&self.said.notice());
+        self.lead_on(model);
         self.said.fit_soon();
         self.clock.fit_soon();
         self.show_offers(model);

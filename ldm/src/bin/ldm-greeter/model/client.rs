@@ -17,9 +17,14 @@ impl Model {
     /// Another second is wanted.
     pub(crate) fn counting(&self) -> Option<u32> {
         match self.countdown {
-            Countdown::Running(left) if matches!(self.state, State::Name) => Some(left),
+            Countdown::Running(left) if self.may_count() => Some(left),
             _ => None,
         }
+    }
+
+    /// Nobody has begun a login at this greeter.
+    fn may_count(&self) -> bool {
+        matches!(self.state, State::Name) || self.is_of_before()
     }
 
     /// The servers to choose from, as far as they are known; empty where there is no choice.
@@ -64,6 +69,7 @@ impl Model {
             username: typed.unwrap_or_else(|| self.username.clone()),
             language: self.language.clone(),
             ask_for_session: self.ask_for_session,
+            told: !self.is_of_before(),
         }
     }
 
@@ -182,7 +188,7 @@ impl Model {
     pub(super) fn begin_countdown(&mut self, actions: &mut Vec<Action>) {
         let Some(seat) = &self.seat else { return };
         let refused = seat.failure.as_ref().is_some_and(is_refused);
-        let Some(seconds) = seat.countdown.filter(|_| !refused && matches!(self.state, State::Name)) else { return };
+        let Some(seconds) = seat.countdown.filter(|_| !refused && self.may_count()) else { return };
         self.countdown = if self.typed { Countdown::Stopped } else { Countdown::Running(seconds) };
         if self.countdown == Countdown::Running(0) {
             self.create_guest(actions);

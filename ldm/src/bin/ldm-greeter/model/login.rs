@@ -68,7 +68,7 @@ impl Model {
 
     /// The same once more, after a failure that was read.
     pub(super) fn retry(&mut self, actions: &mut Vec<Action>) {
-        if !matches!(self.state, State::Failed(_)) {
+        if !matches!(self.state, State::Failed(_)) || self.before {
             return;
         }
         self.notice = None;
@@ -273,6 +273,7 @@ impl Model {
         self.messages.retain(|message| message.fresh);
         let asked_again = denied && self.progress.answered;
         self.failed_as_guest = self.progress.guest;
+        self.before = false;
         self.end_attempt();
         self.last_failure.clone_from(&failure);
         // Never straight back to the name: what is typed meanwhile may be a password, and would be seen there.

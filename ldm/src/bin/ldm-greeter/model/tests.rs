@@ -13,6 +13,8 @@ use super::*;
 
 #[path = "tests_beside.rs"]
 mod beside;
+#[path = "tests_guests.rs"]
+mod guests;
 
 const CREATE: &str = "create_session alice";
 const ANSWER: &str = "answer";
@@ -428,14 +430,60 @@ fn a_plain_greetd_is_served() {
     );
 }
 
-#[test]
-fn the_end_of_the_last_session_is_told() {
-    let mut model = Model::new(Kept { username: "alice".to_owned(), ..Kept::default() }, None);
+/// A greeter after this failure.
+fn after(kept: Kept, kind: FailureKind) -> Model {
+    let mut model = Model::new(kept, None);
     model.update(Event::Opened);
-    let seat = Seat { failure: Some(Failure::new(FailureKind::LinkLost)), ..Seat::default() };
+    let seat = Seat { failure: Some(Failure::new(kind)), username: Some("pupil".into()), ..Seat::default() };
     model.update(Event::Answered(Response::LdmSeat(Box::new(seat))));
-    assert_eq!(screen(&model), "name !LinkLost");
-    assert_eq!(model.username(), "alice");
+    model.update(facts());
+    model
+}
+
+#[test]
+fn the_end_of_the_last_session_is_a_screen_that_leads_to_the_name() {
+    for &kind in FailureKind::ALL {
+        let mut model = after(Kept::default(), kind);
+        assert_eq!(screen(&model), format!("failed !{kind:?}"));
+        assert!(model.is_of_before());
+        // Nobody has given a name that could be tried again, also where one is known.
+        let shown = screen(&model);
+        play(&mut model, [(Event::Retry, &[], &shown), (submit("x"), &[], &shown), (Event::Back, &[], "name")]);
+        assert_eq!((model.username(), model.is_of_before()), ("pupil", false));
+        assert_eq!(model.last_failure().map(|failure| failure.kind), Some(kind), "for the help page");
+    }
+    // The next failure is one of this greeter, and can be tried again.
+    let mut model = after(Kept::default(), FailureKind::LinkLost);
+    play(
+        &mut model,
+        [
+            (Event::Back, &[], "name"),
+            (submit("alice"), &[CREATE], "waiting"),
+            (failure(FailureKind::ServerSilent), &[], "failed !ServerSilent"),
+        ],
+    );
+    assert!(!model.is_of_before());
+    play(&mut model, [(Event::Retry, &[CREATE], "waiting")]);
+}
+
+#[test]
+fn who_types_a_name_is_not_interrupted_by_the_end_of_the_last_session() {
+    let typed = Kept { username: "alice".to_owned(), ..Kept::default() };
+    for (kept, name) in [(typed, "alice"), (Kept { told: true, ..Kept::default() }, "pupil")] {
+        let model = after(kept, FailureKind::LinkLost);
+        assert_eq!((screen(&model).as_str(), model.username()), ("name !LinkLost", name));
+    }
+    // Nor told twice, unless it has not been left.
+    let mut model = after(Kept::default(), FailureKind::LinkLost);
+    assert!(!model.kept(None).told);
+    play(&mut model, [(Event::AccessToggled, &["restart"], "failed !LinkLost")]);
+    // The first letter begins the name, and the reason can still be read.
+    let mut model = after(Kept::default(), FailureKind::LinkLost);
+    play(&mut model, [(Event::NameBegun, &[], "name !LinkLost"), (TYPED, &[PREPARE], "name !LinkLost")]);
+    assert!(model.kept(None).told);
+    // Only there.
+    let mut model = asked();
+    play(&mut model, [(Event::NameBegun, &[], "secret Password: ")]);
 }
 
 #[test]

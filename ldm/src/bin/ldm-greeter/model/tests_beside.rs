@@ -14,7 +14,7 @@ fn not_offered() -> Event {
 }
 
 /// At the name, with this seat, nothing open.
-fn at(seat: Seat) -> Model {
+pub(super) fn at(seat: Seat) -> Model {
     let mut model = Model::new(Kept::default(), None);
     model.update(Event::Opened);
     model.update(answered(Response::LdmSeat(Box::new(seat))));
@@ -24,7 +24,7 @@ fn at(seat: Seat) -> Model {
     model
 }
 
-fn words(actions: &[Action]) -> Vec<String> {
+pub(super) fn words(actions: &[Action]) -> Vec<String> {
     actions.iter().map(word).collect()
 }
 
@@ -86,7 +86,7 @@ fn a_greeter_that_starts_again_knows_what_was_chosen() {
     let mut model = greeted();
     model.update(Event::LanguageChosen("de".into()));
     model.update(Event::AskForSession(true));
-    let kept = || Kept { username: "alice".into(), language: Some("de".into()), ask_for_session: true };
+    let kept = || Kept { username: "alice".into(), language: Some("de".into()), ask_for_session: true, told: true };
     assert_eq!(model.kept(Some("alice".into())), kept());
     let model = Model::new(kept(), None);
     assert_eq!((model.username(), model.language(), model.asks_for_session()), ("alice", Some("de"), true));
@@ -188,65 +188,6 @@ fn the_language_goes_to_the_session_if_the_user_chose_it_and_the_server_has_it()
 }
 
 #[test]
-fn a_guest_is_counted_down_for_unless_somebody_is_there() {
-    let seat = || Seat { guest: true, countdown: Some(2), ..Seat::default() };
-    let mut model = at(seat());
-    assert_eq!(model.counting(), Some(2));
-    play(&mut model, [(Event::Tick, &[], "name"), (Event::Tick, &["LdmGuest"], "waiting")]);
-    // Once: what has failed does not begin by itself again.
-    play(&mut model, [(failure(FailureKind::GuestRefused), &[], "failed !GuestRefused"), (Event::Back, &[], "name")]);
-    assert_eq!(model.counting(), None);
-
-    // But where nobody is there, a server that was down is tried again, not sooner than after a while.
-    let mut model = at(seat());
-    play(
-        &mut model,
-        [
-            (Event::Guest, &["LdmGuest"], "waiting"),
-            (failure(FailureKind::ServerUnreachable), &[], "failed !ServerUnreachable"),
-            (Event::Tick, &[], "failed !ServerUnreachable"),
-            (Event::Idle, &[], "name !ServerUnreachable"),
-            (Event::Tick, &[], "name !ServerUnreachable"),
-            (Event::Tick, &["LdmGuest"], "waiting"),
-            (failure(FailureKind::GuestRefused), &[], "failed !GuestRefused"),
-            (Event::Idle, &[], "name !GuestRefused"),
-        ],
-    );
-    assert_eq!(model.counting(), None);
-    let mut model = at(seat());
-    play(
-        &mut model,
-        [
-            (Event::Guest, &["LdmGuest"], "waiting"),
-            (failure(FailureKind::NotAllowed), &[], "failed !NotAllowed"),
-            (Event::Idle, &[], "name !NotAllowed"),
-        ],
-    );
-    assert_eq!(model.counting(), None);
-
-    // Any key stops it, and an entry that is empty again begins it anew, from the top.
-    let mut model = at(seat());
-    play(&mut model, [(Event::Tick, &[], "name"), (Event::Touched, &[], "name"), (Event::Tick, &[], "name")]);
-    assert_eq!(model.counting(), None);
-    model.update(TYPED);
-    model.update(Event::Typed { empty: true });
-    assert_eq!(model.counting(), Some(2));
-    // Escape ends it for good.
-    model.update(Event::Back);
-    model.update(Event::Typed { empty: true });
-    assert_eq!(model.counting(), None);
-
-    // Nothing to wait for; and a guest who was refused is not tried again.
-    assert_eq!(screen(&at(Seat { countdown: Some(0), ..seat() })), "waiting");
-    let refused = Some(Failure::new(FailureKind::GuestRefused));
-    assert_eq!(screen(&at(Seat { countdown: Some(0), failure: refused, ..seat() })), "name !GuestRefused");
-    // Help is not read against the clock.
-    let mut model = at(seat());
-    play(&mut model, [(Event::Help, &[FACTS], "name"), (facts(), &[], "name"), (Event::Tick, &[], "name")]);
-    assert_eq!(model.counting(), Some(2));
-}
-
-#[test]
 fn a_server_that_somebody_chose_and_left_is_not_the_next_ones() {
     let names = ["alpha".to_owned(), "beta".to_owned()];
     let seat = Seat { server: "beta".into(), servers: names.to_vec(), chosen: Some("beta".into()), ..Seat::default() };
@@ -258,26 +199,6 @@ fn a_server_that_somebody_chose_and_left_is_not_the_next_ones() {
     play(&mut model, [(Event::Idle, &[], "name")]);
     // One that is not offered is none.
     assert_eq!(at(Seat { servers: names.to_vec(), chosen: Some("gamma".into()), ..Seat::default() }).server(), None);
-}
-
-#[test]
-fn a_guest_needs_nobody_to_choose() {
-    let start = |id: &str| [format!("start [\"ldm-session\", \"{id}\"] [] unasked")];
-    for (preselected, want) in [(Some("mate"), start("mate")), (None, start("default"))] {
-        let mut model = at(Seat { guest: true, ..Seat::default() });
-        play(&mut model, [(Event::Guest, &["LdmGuest"], "waiting"), (success(), &[SESSIONS], "waiting")]);
-        assert!(model.is_guest());
-        assert_eq!(words(&model.update(sessions(&["xfce", "mate"], preselected, None))), want);
-    }
-    let mut model = at(Seat { guest: true, ..Seat::default() });
-    play(
-        &mut model,
-        [
-            (Event::Guest, &["LdmGuest"], "waiting"),
-            (failure(FailureKind::ServerSilent), &[], "failed !ServerSilent"),
-            (Event::Retry, &["LdmGuest"], "waiting"),
-        ],
-    );
 }
 
 #[test]

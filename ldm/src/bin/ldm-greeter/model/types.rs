@@ -14,6 +14,8 @@ pub(crate) struct Kept {
     pub(crate) language: Option<String>,
     /// The session is to be asked for.
     pub(crate) ask_for_session: bool,
+    /// The user has left the screen that tells how the last session ended.
+    pub(crate) told: bool,
 }
 
 /// What happened.
@@ -38,6 +40,8 @@ pub(crate) enum Event {
     Back,
     /// After a failure: once more.
     Retry,
+    /// A letter of a name was typed where [`super::Model::is_of_before`]. It is in the entry next.
+    NameBegun,
     /// Yes, do what the [`Question`] is about.
     Confirmed,
     /// A second has passed. Wanted while [`super::Model::counting`].

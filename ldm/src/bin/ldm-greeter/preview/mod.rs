@@ -32,7 +32,7 @@ use crate::screens::Screens;
 use crate::theme::seen::Wrong;
 use crate::theme::{self, Look};
 use crate::window::Window;
-use crate::{clock, i18n, monitors, timers};
+use crate::{clock, field, i18n, monitors, timers};
 
 /// Several files of a theme change at once when an editor saves them.
 const RELOAD: Duration = Duration::from_millis(150);
@@ -344,6 +344,8 @@ impl Stage {
 
     fn new(look: &Rc<Look>, scenario: Scenario, purpose: Purpose) -> anyhow::Result<Self> {
         let data = format!("{:?} {}", scenario.fake, fake::USER);
+        // Pictures do not show the keyboard of whoever takes them.
+        field::pretend_locked((scenario.locks || purpose != Purpose::Use).then_some(scenario.locks));
         let inner = Rc::new(Inner {
             model: RefCell::new(Model::new(Kept::default(), None)),
             window: OnceCell::new(),

@@ -32,6 +32,8 @@ pub(crate) struct Scenario {
     pub(crate) main: bool,
     /// The data are longer than what there is room for, and may be cut off.
     pub(crate) long: bool,
+    /// Caps Lock and Num Lock are on.
+    pub(crate) locks: bool,
 }
 
 /// The failures of which each looks, or offers, something else.
@@ -62,6 +64,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![
         main("name", Fake::new(), vec![]),
         main("prompt", Fake::new().with_choices(), vec![name()]),
+        Scenario { locks: true, ..main("locks", Fake::new(), vec![name()]) },
         main("code", said([fake::question(false, "Verification code: ")]), vec![name()]),
         main("waiting", said([]), vec![name()]),
         main(
@@ -81,12 +84,14 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(FailureKind::ALL.iter().map(|&kind| {
         let name = format!("failure-{}", dashed(kind));
         let main = FAMILIES.contains(&kind);
-        Scenario { name, fake: at_start(kind), acts: Vec::new(), main, long: false }
+        Scenario { main, ..self::main(&name, at_start(kind), Vec::new()) }
     }));
     all.extend(FailureKind::ALL.iter().map(|&kind| Scenario {
         main: USUAL.contains(&kind),
         ..main(&format!("failed-{}", dashed(kind)), said([fake::failure(kind)]).with_choices(), vec![name()])
     }));
+    all.push(main("failure-countdown", counted_after(FailureKind::SessionTooShort), vec![]));
+    all.push(other("failure-idle", at_start(FailureKind::SessionTooShort), vec![Act::Event(Event::Idle)]));
     all.push(other("idle", Fake::new(), vec![Act::Event(Event::Typed { empty: false }), Act::Event(Event::Idle)]));
     all.push(Scenario { long: true, ..other("long-question", long_question(), vec![name()]) });
     let menus = [
@@ -119,7 +124,7 @@ fn dashed(kind: FailureKind) -> String {
 }
 
 fn main(name: &str, fake: Fake, acts: Vec<Act>) -> Scenario {
-    Scenario { name: name.to_owned(), fake, acts, main: true, long: false }
+    Scenario { name: name.to_owned(), fake, acts, main: true, long: false, locks: false }
 }
 
 /// More of a kind.
@@ -174,6 +179,14 @@ fn elsewhere() -> Fake {
 fn at_start(kind: FailureKind) -> Fake {
     let mut fake = Fake::new().with_choices();
     fake.seat.failure = Some(fake::failed(kind));
+    fake
+}
+
+/// A guest is logged in, if nobody reads it.
+fn counted_after(kind: FailureKind) -> Fake {
+    let mut fake = at_start(kind);
+    fake.seat.guest = true;
+    fake.seat.countdown = Some(30);
     fake
 }
 

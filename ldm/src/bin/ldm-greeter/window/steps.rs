@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gtk4::prelude::*;
 
-use super::{Window, set};
+use super::{Window, describe_unseen, set};
 use crate::i18n::{self, gettext};
 use crate::model::{Choice, Model, State};
 use crate::page::{self, Page};
@@ -61,14 +61,21 @@ impl Window {
             gettext("Back")
         });
         let failed = login && matches!(state, State::Failed(_));
-        self.retry.set_visible(failed);
-        self.warned.set(matches!(state, State::Failed(failure) if failure::warns(failure.kind)));
-        if self.warned.get() {
+        let before = failed && model.is_of_before();
+        let warned = matches!(state, State::Failed(failure) if failure::warns(failure.kind));
+        self.before.set(before);
+        self.retry.set_visible(failed && !before);
+        if warned {
             self.retry.add_css_class(WARNED);
         } else {
             self.retry.remove_css_class(WARNED);
         }
         self.go.set_visible(!failed);
+        if before {
+            // To the name there is one way.
+            self.go.set_visible(!warned);
+            self.back.set_visible(warned);
+        }
         if !login {
             self.field.open(None);
             self.chooser.close();
@@ -118,22 +125,35 @@ impl Window {
 
     /// Gives the keyboard to what the page is about.
     pub(super) fn grab_focus(&self, next: bool) {
+        let leads_on = self.leads_on.borrow().clone();
         match self.shown.get() {
             Some(Page::Help) => self.help.grab_focus(),
             // What is asked is not to be agreed to by a key too many.
             Some(Page::Question) => {
                 self.back.grab_focus();
             }
-            Some(Page::Login(_)) if self.retry.is_visible() && self.warned.get() => {
-                self.back.grab_focus();
+            Some(Page::Login(_)) if leads_on.is_some() => {
+                leads_on.map(|button| button.grab_focus());
             }
             Some(Page::Login(_)) if self.chooser.is_open() => self.chooser.grab_focus(),
-            Some(Page::Login(_)) if self.retry.is_visible() => {
-                self.retry.grab_focus();
-            }
             Some(Page::Login(_)) if self.waiting.borrow().is_none() => self.field.grab_focus(next),
             _ => {}
         }
+    }
+
+    /// Which button of a failure's screen is to have the keyboard. What has failed is what a screen reader says of it.
+    pub(super) fn lead_on(&self, model: &Model) {
+        let button = match model.state() {
+            State::Failed(failure) if failure::warns(failure.kind) => Some(&self.back),
+            State::Failed(_) if model.is_of_before() => Some(&self.go),
+            State::Failed(_) => Some(&self.retry),
+            _ => None,
+        };
+        for other in [&self.back, &self.go, &self.retry] {
+            let text = button.filter(|button| *button == other).map(|_| self.said.notice());
+            describe_unseen(other, text.as_deref().filter(|text| !text.is_empty()));
+        }
+        self.leads_on.replace(button.cloned());
     }
 
     /// Guest, countdown and another server: beside what is asked.
@@ -143,13 +163,13 @@ impl Window {
         let failed = matches!(page, Page::Login(_)) && matches!(model.state(), State::Failed(_));
         self.guest.set_visible(naming && model.seat().is_some_and(|seat| seat.guest));
         self.other_server.set_visible(failed && !model.servers().is_empty());
-        let left = model.counting().filter(|_| naming);
+        let left = model.counting().filter(|_| naming || failed);
         self.countdown.set_visible(left.is_some());
         if let Some(left) = left {
             let sentence = gettext("Seconds until a guest is logged in: {seconds}. Any key stops that.");
             set(&self.countdown, &i18n::fill(&sentence, "seconds", &left.to_string()));
         }
-        let mut hint = page::hint(page, model.state());
+        let mut hint = page::hint(page, model);
         if let Some(layouts) = self.aids.layout_hint().filter(|_| naming || self.field.is_secret()) {
             hint = keys::joined(&[&hint, &layouts]);
         }
