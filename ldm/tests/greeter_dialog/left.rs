@@ -1,5 +1,8 @@
 //! What one person leaves at the greeter, and whether another finds it.
 
+use x11rb::protocol::xkb::{self, ConnectionExt as _};
+use x11rb::protocol::xproto::ModMask;
+
 use super::*;
 
 /// One leaves at the password, and another comes. What the greeter wanted instead of what was expected, if anything, and how
@@ -83,6 +86,29 @@ fn a_language_and_an_open_menu_are_not_left_for_the_next() {
     open_menu(&lab, 1);
     // Nobody is there.
     lab.wait_for_title("Log in");
+    lab.name("dave");
+}
+
+#[test]
+fn a_keyboard_layout_is_not_left_for_the_next() {
+    let Some(mut lab) = Lab::idling("3") else { return };
+    let set = Command::new("setxkbmap").args(["-display", &lab.display, "us,de"]).status();
+    if !set.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: setxkbmap is needed");
+        return;
+    }
+    let (x, _) = x11rb::connect(Some(&lab.display)).unwrap();
+    x.xkb_use_extension(1, 0).unwrap().reply().unwrap();
+    let (keyboard, none) = (u16::from(xkb::ID::USE_CORE_KBD), ModMask::from(0_u16));
+    x.xkb_latch_lock_state(keyboard, none, none, true, xkb::Group::from(1_u8), none, false, 0)
+        .unwrap()
+        .check()
+        .unwrap();
+    for group in [1, 0] {
+        let asked = lab.hear();
+        assert!(matches!(asked, Request::LdmLayout { group: told } if told == group), "{group}: {asked:?}");
+        lab.say(&Response::Success);
+    }
     lab.name("dave");
 }
 

@@ -181,6 +181,11 @@ impl Greeter {
                         fail(&error.to_string());
                     }
                 }
+                Action::FirstLayout => {
+                    if let Some(keyboard) = self.screens.keyboard() {
+                        keyboard.lock(0);
+                    }
+                }
                 // At once: the daemon waits for this process to be gone, and there is nothing to save.
                 Action::Quit => {
                     self.screens.leave();

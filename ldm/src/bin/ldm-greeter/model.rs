@@ -51,6 +51,8 @@ pub(crate) struct Model {
     /// The locale that the server would take.
     locale: Option<String>,
     language: Option<String>,
+    /// Place of the keyboard layout in use.
+    layout: u8,
     ask_for_session: bool,
     countdown: Countdown,
     servers: Vec<Server>,
@@ -94,6 +96,7 @@ impl Model {
             locales: Vec::new(),
             locale: None,
             language,
+            layout: 0,
             ask_for_session,
             countdown: Countdown::Off,
             servers: Vec::new(),

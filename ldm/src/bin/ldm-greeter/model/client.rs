@@ -157,6 +157,7 @@ impl Model {
                 self.later(Client::Access, Request::LdmAccess { access });
             }
             Event::LayoutChanged(group) => {
+                self.layout = group;
                 self.later.retain(|(client, _)| *client != Client::Layout);
                 self.later(Client::Layout, Request::LdmLayout { group });
             }
@@ -243,6 +244,9 @@ impl Model {
         }
         self.help = false;
         self.forget_choices();
+        if self.layout != 0 {
+            actions.push(Action::FirstLayout);
+        }
         if self.countdown == Countdown::Stopped {
             self.count(false);
         }

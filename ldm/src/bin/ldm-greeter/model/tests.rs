@@ -89,6 +89,7 @@ fn word(action: &Action) -> String {
         Action::Send(Request::LdmSessions) => SESSIONS.to_owned(),
         Action::Send(Request::LdmFacts) => FACTS.to_owned(),
         Action::Send(other) => format!("{other:?}"),
+        Action::FirstLayout => "first layout".to_owned(),
         Action::Quit => "quit".to_owned(),
         Action::Fail(why) => format!("fail: {why}"),
         Action::Restart => "restart".to_owned(),

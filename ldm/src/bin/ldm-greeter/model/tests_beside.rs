@@ -400,6 +400,19 @@ fn what_one_chose_is_not_left_for_the_next() {
         ],
     );
     begins_anew(&model);
+    // The keyboard, too; the display says when it has changed.
+    let mut model = at(Seat::default());
+    play(
+        &mut model,
+        [
+            (Event::LayoutChanged(2), &["LdmLayout { group: 2 }"], "name"),
+            (success(), &[], "name"),
+            (Event::Idle, &["first layout"], "name"),
+            (Event::LayoutChanged(0), &["LdmLayout { group: 0 }"], "name"),
+            (success(), &[], "name"),
+            (Event::Idle, &[], "name"),
+        ],
+    );
 }
 
 #[test]

@@ -85,6 +85,8 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Send this to the daemon.
     Send(Request),
+    /// Use the first keyboard layout again.
+    FirstLayout,
     /// End with success: the session starts as soon as the greeter is gone.
     Quit,
     /// End with a failure: the daemon does not keep to the protocol.

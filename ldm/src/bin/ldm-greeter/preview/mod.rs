@@ -458,7 +458,7 @@ impl Inner {
                         events.extend(self.fake.borrow_mut().answer(&request).map(Event::Answered));
                     }
                     Action::Fail(reason) => self.complaints.borrow_mut().push(reason.to_owned()),
-                    Action::Quit | Action::Restart => {}
+                    Action::FirstLayout | Action::Quit | Action::Restart => {}
                 }
             }
         }
