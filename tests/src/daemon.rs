@@ -157,6 +157,8 @@ impl Daemon {
             own("LDM_GREETER", format!("{} {}", bin.join("ldm-fake-greeter").display(), socket.display())),
             own("LDM_GREETER_USER", greeter_user.name.clone()),
             own("LDM_WORKER_USER", worker_user.name.clone()),
+            // What is remembered is the scenario's own, and not this machine's.
+            own("LDM_STATE_DIR", lab.file("state").to_string_lossy().into_owned()),
         ];
         for (key, value) in defaults {
             builder.keys.entry(key).or_insert(value);

@@ -31,8 +31,7 @@ pub(crate) fn seat(
         .on(x.screen())
         .server(&sshd, sshd.port())?
         .set("LDM_GREETER", &lab.bin()?.join("ldm-greeter").to_string_lossy())
-        .set("LDM_THEME", &lab.bin()?.join("themes/default").to_string_lossy())
-        .set("LDM_STATE_DIR", &lab.file("state").to_string_lossy());
+        .set("LDM_THEME", &lab.bin()?.join("themes/default").to_string_lossy());
     let daemon = set(&lab, builder)?.start()?;
     Ok(Scene { daemon, x, user, sshd, lab })
 }

@@ -123,10 +123,11 @@ fn an_installed_daemon_finds_its_own_greeter_and_its_languages() -> Result<()> {
     fs::write(
         &config,
         format!(
-            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\nLDM_LANGUAGE = de_DE.UTF-8\nLDM_THEME = school\n",
+            "[Default]\nLDM_SERVER = 127.0.0.1:{}\nLDM_GREETER_USER = {}\nLDM_WORKER_USER = {}\nLDM_LANGUAGE = de_DE.UTF-8\nLDM_THEME = school\nLDM_STATE_DIR = {}\n",
             sshd.port(),
             user.name,
-            user.name
+            user.name,
+            lab.file("state").display()
         ),
     )?;
     let mut command = ldm_tests::program::command(root.join("opt/ldm/bin/ldm"));

@@ -24,8 +24,7 @@ fn seat(
         .on(x.screen())
         .server(&sshd, sshd.port())?
         .set("LDM_GREETER", &command)
-        .set("LDM_THEME", &lab.bin()?.join("themes/default").to_string_lossy())
-        .set("LDM_STATE_DIR", &lab.file("state").to_string_lossy());
+        .set("LDM_THEME", &lab.bin()?.join("themes/default").to_string_lossy());
     let daemon = set(builder).start()?;
     let scene = Scene { daemon, x, user, sshd, lab };
     let pid = greeter(&scene)?;
