@@ -14,8 +14,9 @@ if [ "$(id -u)" -ne 0 ]; then
     host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
     export "CARGO_TARGET_${host}_RUNNER=sudo --preserve-env"
 fi
-# Scenarios mostly wait for each other's processes, so more of them than processors run at once.
+# Scenarios mostly wait for each other's processes, so more of them than processors run at once. Of the whole workspace, because
+# libraries would be built with other features for that package alone, all of them once more.
 status=0
-cargo test -p ldm-tests --locked "$@" -- --test-threads "${LDM_TEST_THREADS:-4}" || status=$?
+cargo test --workspace --test lab --bin ldm-gallery --locked "$@" -- --test-threads "${LDM_TEST_THREADS:-4}" || status=$?
 as_root "${CARGO_TARGET_DIR:-target}/debug/ldm-demo" --sweep
 exit "$status"

@@ -218,25 +218,3 @@ pub fn output(command: &mut Command) -> Result<String> {
     ensure!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
     Ok(said)
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_are_told_apart() {
-        let played = sweep(300.0, 3000.0, 1.0);
-        let mut recorded = vec![0; 5000];
-        recorded.extend(played.iter().map(|sample| sample / 3));
-        recorded.extend([0; 5000]);
-        assert!(correlation(&played, aligned(&played, &recorded).unwrap()) > 0.999);
-        assert!(longest_silence(aligned(&played, &recorded).unwrap()) < 5);
-        // A tenth of a second is missing.
-        recorded.drain(20_000..24_410);
-        assert!(correlation(&played, aligned(&played, &recorded).unwrap()) < 0.7);
-        assert!(aligned(&played, &[0; 100]).is_err());
-        let high = tone(900.0, 1.0);
-        assert!(strength(&high, 900.0) > 0.99 && strength(&high, 500.0) < 0.001);
-    }
-}

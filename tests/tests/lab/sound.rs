@@ -13,6 +13,24 @@ use ldm_tests::{
     wait,
 };
 
+/// What tells whether a sound is the one that was played.
+#[test]
+fn sounds_are_told_apart() -> Result<()> {
+    let played = sound::sweep(300.0, 3000.0, 1.0);
+    let mut recorded = vec![0; 5000];
+    recorded.extend(played.iter().map(|sample| sample / 3));
+    recorded.extend([0; 5000]);
+    assert!(correlation(&played, aligned(&played, &recorded)?) > 0.999);
+    assert!(longest_silence(aligned(&played, &recorded)?) < 5);
+    // A tenth of a second is missing.
+    recorded.drain(20_000..24_410);
+    assert!(correlation(&played, aligned(&played, &recorded)?) < 0.7);
+    assert!(aligned(&played, &[0; 100]).is_err());
+    let high = sound::tone(900.0, 1.0);
+    assert!(strength(&high, 900.0) > 0.99 && strength(&high, 500.0) < 0.001);
+    Ok(())
+}
+
 /// A scene whose client has this sound daemon.
 fn scene_with(
     server: impl FnOnce(sshd::Builder<'_>) -> sshd::Builder<'_>,
