@@ -63,6 +63,8 @@ pub fn parse(file: &Path, text: &[u8]) -> Parsed {
     let file: Arc<Path> = PathBuf::from(file).into();
     let mut parsed = Parsed::default();
     let mut section: Option<String> = None;
+    // Some editors begin a file with a mark of their own (U+FEFF).
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     for (index, bytes) in text.split(|b| *b == b'\n').enumerate() {
         let place = Place { file: file.clone(), line: index + 1 };
         match line(bytes) {
@@ -224,5 +226,7 @@ mod tests {
             parsed.settings.iter().map(|s| (s.section.as_str(), s.value.as_str(), s.place.line)).collect();
         assert_eq!(all, [("default", "1", 3), ("00:11", "2", 6), ("default", "3", 8)]);
         assert_eq!(parsed.sections.len(), 3);
+        let marked = parse(Path::new("f"), "\u{feff}[Default]\r\nA=1\r\n".as_bytes());
+        assert!(marked.errors.is_empty() && marked.settings.len() == 1, "{:?}", marked.errors);
     }
 }

@@ -213,6 +213,33 @@ fn a_screen_reader_starts_with_its_key_on_the_greeters_display_and_bus() -> Resu
     scene.finish()
 }
 
+#[test]
+fn what_helps_comes_back_when_it_was_killed_and_stays_away_when_it_was_closed() -> Result<()> {
+    let scene = seat(|lab, daemon| {
+        let told = lab.file("told");
+        fs::create_dir(&told)?;
+        fs::set_permissions(&told, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        let stays = lab.script("stays", &format!("echo $$ >>{}\nexec sleep 1000", told.join("reader").display()))?;
+        let closed = lab.script("closed", &format!("echo $$ >>{}", told.join("keyboard").display()))?;
+        let daemon = daemon.set("LDM_ACCESSIBILITY", "screen-reader keyboard");
+        let daemon = daemon.set("LDM_SCREEN_READER", &stays.to_string_lossy());
+        Ok(daemon.set("LDM_ONSCREEN_KEYBOARD", &closed.to_string_lossy()))
+    })?;
+    let started = |name: &str| -> Vec<i32> {
+        let text = fs::read_to_string(scene.lab.file("told").join(name)).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    wait::until("the keyboard", wait::STEP, || (started("keyboard").len() == 1).then_some(()))?;
+    for times in 1..=3 {
+        let number = || started("reader").get(times - 1).copied();
+        let pid = wait::until("the reader", wait::STEP, number).with_context(|| scene.daemon.log_text())?;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
+    }
+    wait::until("the reader once more", wait::STEP, || (started("reader").len() == 4).then_some(()))?;
+    ensure!(started("keyboard").len() == 1, "who closes it gets it again");
+    scene.finish()
+}
+
 /// Logs the scene's user in at a greeter that asks for the name.
 fn log_in(scene: &Scene, assistant: &Assistant) -> Result<()> {
     assistant.write("User name", &scene.user.name)?;

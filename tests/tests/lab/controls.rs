@@ -1,12 +1,15 @@
 //! Every page of the greeter as those meet it who do not see it: each control that takes the keyboard has a role and a name, and
 //! what stands on it is in its name or its description.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
-use ldm_tests::{Assistant, Lab, sshd, wait};
+use ldm_tests::assistive::Widget;
+use ldm_tests::{Assistant, Lab, XServer, sshd, stage, wait};
 
 use crate::access::{greeter, seat};
 use crate::choices::LogindSession;
-use crate::languages;
+use crate::{languages, screens};
 
 /// What no control that takes the keyboard may lack.
 pub(crate) fn check(assistant: &Assistant, where_: &str) -> Result<()> {
@@ -128,5 +131,31 @@ fn every_page_and_menu_can_be_read_and_used_without_being_seen() -> Result<()> {
     check(&assistant, "at the question")?;
     assistant.press("Cancel")?;
     assistant.wait_for_question("User name")?;
+    scene.finish()
+}
+
+#[test]
+fn whoever_uses_neither_keys_nor_mouse_is_there() -> Result<()> {
+    let idle = Duration::from_secs(8);
+    let greeter = stage::bin()?.join("ldm-greeter");
+    let command = format!("/usr/bin/env LDM_GREETER_IDLE={} {} --accessible", idle.as_secs(), greeter.display());
+    let guest = [("LDM_GUESTLOGIN", "True"), ("LDM_LOGIN_TIMEOUT", "600"), ("LDM_USERNAME", "guest")];
+    let (scene, assistant) = screens::seat(XServer::new, |daemon| {
+        guest.into_iter().fold(daemon.set("LDM_GREETER", &command), |daemon, (key, value)| daemon.set(key, value))
+    })?;
+    let counts = |widget: &Widget| widget.name.starts_with("Seconds until a guest") && widget.is("visible");
+    assistant.wait_for("the countdown", wait::STEP, counts)?;
+    assistant.press("Session")?;
+    wait::until("the countdown's end", wait::STEP, || (!assistant.tree().iter().any(counts)).then_some(()))?;
+    assistant.press("As last time")?;
+    // As somebody does who dictates, or writes with one switch.
+    let began = Instant::now();
+    let mut text = String::new();
+    while began.elapsed() < idle * 2 {
+        text.push('a');
+        assistant.write("User name", &text)?;
+        let entry = assistant.wait_for_question("User name")?;
+        ensure!(entry.text == text, "“{}” stands there, and “{text}” was written", entry.text);
+    }
     scene.finish()
 }

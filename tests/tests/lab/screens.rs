@@ -11,7 +11,7 @@ use ldm_tests::{Assistant, Daemon, Lab, Program, Scene, Sshd, User, XServer, dae
 use tempfile::TempDir;
 
 /// A greeter that assistive programs can read, on this X server.
-fn seat(
+pub(crate) fn seat(
     x: impl FnOnce(&Lab) -> Result<XServer>,
     set: impl for<'a> FnOnce(daemon::Builder<'a>) -> daemon::Builder<'a>,
 ) -> Result<(Scene, Assistant)> {

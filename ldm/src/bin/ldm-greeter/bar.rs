@@ -56,26 +56,23 @@ impl Bar {
         send: &Rc<dyn Fn(Event)>,
         closed: &Rc<dyn Fn()>,
     ) -> Result<Rc<Self>, Missing> {
-        let menu = |name, icon| {
-            let closed = Rc::clone(closed);
-            Menu::new(ui, name, icon, || {}, move || closed())
+        let menu = |name, icon, opened: fn() -> Event| {
+            let (send, closed) = (Rc::clone(send), Rc::clone(closed));
+            Menu::new(ui, name, icon, move || send(opened()), move || closed())
         };
-        let (asks, asked) = (Rc::clone(send), Rc::clone(closed));
-        let (look, looked) = (Rc::clone(send), Rc::clone(closed));
-        let server = Menu::new(ui, "server", Icon::Server, move || asks(Event::ServersOpened), move || asked())?;
         let this = Rc::new(Self {
             toolbar: get(ui, "toolbar")?,
             tools: get(ui, "tools")?,
             more: get(ui, "more-tools")?,
             spoken: get(ui, "tools-spoken")?,
-            server,
-            session: menu("session", Icon::Session)?,
-            // Asks for the list anew: now it matters what of it can be drawn.
-            language: Menu::new(ui, "language", Icon::Language, move || look(Event::Touched), move || looked())?,
-            layout: menu("layout", Icon::Layout)?,
-            access: menu("access", Icon::Access)?,
-            admin: menu("admin", Icon::Admin)?,
-            power: menu("power", Icon::Power)?,
+            server: menu("server", Icon::Server, || Event::ServersOpened)?,
+            session: menu("session", Icon::Session, || Event::Touched)?,
+            // Asks for the list anew, too: now it matters what of it can be drawn.
+            language: menu("language", Icon::Language, || Event::Touched)?,
+            layout: menu("layout", Icon::Layout, || Event::Touched)?,
+            access: menu("access", Icon::Access, || Event::Touched)?,
+            admin: menu("admin", Icon::Admin, || Event::Touched)?,
+            power: menu("power", Icon::Power, || Event::Touched)?,
             help: get(ui, "help-button")?,
             help_label: get(ui, "help-button-label")?,
             help_spoken: get(ui, "help-button-spoken")?,

@@ -125,7 +125,10 @@ impl Window {
         let typed = {
             let window = window.clone();
             move |empty| {
-                if let Some(this) = window().filter(|this| this.in_state(&State::Name)) {
+                let Some(this) = window() else { return };
+                // Also by somebody who needs neither keys nor mouse for it.
+                this.timers.touched();
+                if this.in_state(&State::Name) {
                     (this.send)(Event::Typed { empty });
                 }
             }
@@ -283,6 +286,13 @@ impl Window {
         for menu in this.bar.menus() {
             keys::connect(menu.popover(), key.clone());
             this.timers.watch(menu.popover());
+            // Whoever it was that opened it.
+            let timers = Rc::downgrade(&this.timers);
+            menu.popover().connect_map(move |_| {
+                if let Some(timers) = timers.upgrade() {
+                    timers.touched();
+                }
+            });
         }
         keys::connect(&this.root, key);
         this.timers.watch(&this.root);

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::{Driver, Part, state};
 use crate::greeter_link::Beside;
 use crate::log::chain;
+use crate::seat::backoff::Backoff;
 use crate::sys::{self, Child};
 
 /// In `LDM_STATE_DIR`.
@@ -195,13 +196,14 @@ impl Programs {
                     None => std::future::pending().await,
                 }
             };
-            let again = tokio::time::sleep_until(bus_refused.unwrap_or_else(tokio::time::Instant::now));
+            let next = [bus_refused, reader.again, keyboard.again].into_iter().flatten().min();
+            let again = tokio::time::sleep_until(next.unwrap_or_else(Instant::now));
             tokio::select! {
                 told = changes.changed() => if told.is_err() { break },
-                () = reader.ended() => {}
-                () = keyboard.ended() => {}
-                () = bus.ended() => bus_refused = Some(Instant::now() + BUS_AGAIN),
-                () = again, if bus_refused.is_some() => bus_refused = None,
+                failed = reader.ended() => reader.plan(failed),
+                failed = keyboard.ended() => keyboard.plan(failed),
+                _ = bus.ended() => bus_refused = Some(Instant::now() + BUS_AGAIN),
+                () = again, if next.is_some() => bus_refused = bus_refused.filter(|until| *until > Instant::now()),
                 () = asked, if bus.child.is_none() && bus_refused.is_none() => {
                     let started = listener.as_ref().map(|listener| listener.get_ref().try_clone());
                     let started = started.transpose().map_err(|e| e.to_string()).and_then(|listener| {
@@ -224,18 +226,26 @@ impl Programs {
         }
     }
 
-    /// Starts or ends one of them. One that ended by itself stays ended until it is switched on anew.
+    /// Starts or ends one of them. One that ended by itself stays ended until it is switched on anew; one that failed is started
+    /// again, because who needs it cannot do so without it.
     async fn sync(&self, slot: &mut Slot, wanted: bool, command: &[String]) {
         if slot.wanted == wanted {
-            return;
+            if !slot.again.is_some_and(|again| again <= Instant::now()) {
+                return;
+            }
+        } else {
+            slot.backoff.done();
         }
-        slot.wanted = wanted;
+        (slot.wanted, slot.again) = (wanted, None);
         if !wanted {
             slot.end().await;
             return;
         }
         match self.beside.start(command, None) {
-            Ok(child) => slot.child = Some(child),
+            Ok(child) => {
+                slot.child = Some(child);
+                slot.backoff.up(Instant::now());
+            }
             Err(error) => tracing::warn!(error = %chain(&error), "switched on, but not there"),
         }
     }
@@ -246,15 +256,26 @@ impl Programs {
 struct Slot {
     wanted: bool,
     child: Option<Child>,
+    /// When it is started once more.
+    again: Option<Instant>,
+    backoff: Backoff,
 }
 
 impl Slot {
-    /// Waits until it ends by itself.
-    async fn ended(&mut self) {
+    /// Waits until it ends by itself; whether it has failed.
+    async fn ended(&mut self) -> bool {
         let Some(child) = &mut self.child else { return std::future::pending().await };
-        let status = child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
+        let status = child.wait().await;
+        let failed = !status.as_ref().is_ok_and(std::process::ExitStatus::success);
+        let status = status.map_or_else(|e| e.to_string(), |status| status.to_string());
         tracing::warn!(program = child.name(), "ended while the greeter runs: {status}");
         self.child = None;
+        failed
+    }
+
+    /// Has it started once more if it has failed.
+    fn plan(&mut self, failed: bool) {
+        self.again = failed.then(|| self.backoff.down(Instant::now()));
     }
 
     async fn end(&mut self) {

@@ -108,16 +108,15 @@ impl Model {
     /// What is not the login itself.
     pub(super) fn beside(&mut self, event: Event, actions: &mut Vec<Action>) {
         match event {
-            Event::Touched => {
-                if let Countdown::Running(_) = self.countdown {
-                    self.countdown = Countdown::Stopped;
-                }
-            }
+            Event::Touched => self.touched(),
             Event::Tick => self.tick(actions),
             Event::Idle => self.idle(actions),
             Event::Confirmed => self.confirmed(actions),
             Event::Guest => self.create_guest(actions),
-            Event::ServersOpened => self.later(Client::Servers, Request::LdmServers),
+            Event::ServersOpened => {
+                self.touched();
+                self.later(Client::Servers, Request::LdmServers);
+            }
             Event::ServerChosen(name) => {
                 self.leave(actions);
                 self.later(Client::Server(name.clone()), Request::LdmServer { name });
@@ -204,6 +203,13 @@ impl Model {
             (_, Some(_)) if typed => Countdown::Stopped,
             (_, Some(seconds)) => Countdown::Running(seconds),
         };
+    }
+
+    /// Somebody is there, and no guest is logged in.
+    fn touched(&mut self) {
+        if let Countdown::Running(_) = self.countdown {
+            self.countdown = Countdown::Stopped;
+        }
     }
 
     fn tick(&mut self, actions: &mut Vec<Action>) {

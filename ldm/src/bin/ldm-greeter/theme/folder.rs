@@ -107,7 +107,12 @@ impl Folder {
 
     /// As [`Folder::read`], for text.
     pub(crate) fn text(&self, name: &str, limit: u64) -> Result<Option<String>, ThemeError> {
-        let Some(bytes) = self.read(name, limit)? else { return Ok(None) };
+        let Some(mut bytes) = self.read(name, limit)? else { return Ok(None) };
+        // Some editors begin a file with a mark of their own.
+        const MARK: &[u8] = "\u{feff}".as_bytes();
+        if bytes.starts_with(MARK) {
+            bytes.drain(..MARK.len());
+        }
         String::from_utf8(bytes).map(Some).map_err(|error| {
             let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             ThemeError::Line {
@@ -186,7 +191,8 @@ mod tests {
         fs::create_dir(at("folder.css")).unwrap();
         nix::unistd::mkfifo(&at("fifo.css"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        for name in ["good.css", "inside.css"] {
+        fs::write(at("marked.css"), "\u{feff}x").unwrap();
+        for name in ["good.css", "inside.css", "marked.css"] {
             assert_eq!(folder.text(name, 10).unwrap().as_deref(), Some("x"), "{name}");
         }
         assert!(folder.text("missing.css", 10).unwrap().is_none());
