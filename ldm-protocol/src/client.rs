@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Failure, limits, text};
 
 /// The conversions that a clock's format may have after `%` and one of `_`, `-`, `0` and `O`: those of g_date_time_format() in
-/// GLib 2.74, which are nearly those of strftime(3).
-pub const CLOCK_CONVERSIONS: &str = "aAbBcCdeFgGhHIjklmMnpPrRsStTuVwxXyYzZ%";
+/// GLib 2.74, which are nearly those of strftime(3). A clock has one line, and no `%n` or `%t`.
+pub const CLOCK_CONVERSIONS: &str = "aAbBcCdeFgGhHIjklmMpPrRsSTuVwxXyYzZ%";
 
 /// One item of the administrator's menu.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

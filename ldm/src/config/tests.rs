@@ -127,6 +127,7 @@ fn bad_values_are_refused_with_their_place() {
         ("LDM_LANGUAGE = $(x)", "lts.conf:2: LDM_LANGUAGE: “$(x)” is no locale: write one such as de_DE.UTF-8"),
         ("LDM_XSESSION = x", "lts.conf:2: LDM_XSESSION: “x” is no path from the root: it must begin with /"),
         ("LDM_GREETER = ", "lts.conf:2: LDM_GREETER: the value is empty"),
+        ("LDM_MENU_ITEM_1 = \" \"", "lts.conf:2: LDM_MENU_ITEM_n: the value is empty"),
         ("LDM_WORKER_USER = -x", "lts.conf:2: LDM_WORKER_USER: “-x” is no user name"),
     ] {
         assert_eq!(bad(line), want);
@@ -211,7 +212,8 @@ fn a_clock_that_cannot_be_shown_is_refused() {
     for format in ["%a %-d %B, %H:%M", "100%% %_H %OH", "no clock", "%A %B %e"] {
         assert_eq!(good(&format!("LDM_CLOCK_FORMAT = \"{format}\"\n")).config.clock_format.as_deref(), Some(format));
     }
-    for (format, why) in [("%H:%Q", "“%Q”"), ("%D", "“%D”"), ("%é", "“%é”"), ("100%", "last %"), ("%-", "last %")]
+    for (format, why) in
+        [("%H:%Q", "“%Q”"), ("%D", "“%D”"), ("%H%n%M", "“%n”"), ("%é", "“%é”"), ("100%", "last %"), ("%-", "last %")]
     {
         assert!(bad(&format!("LDM_CLOCK_FORMAT = \"{format}\"\n")).contains(why), "{format}");
     }

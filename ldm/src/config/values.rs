@@ -60,7 +60,7 @@ pub(super) fn menu_items(value: &str) -> Result<Vec<String>, String> {
 }
 
 pub(super) fn text(value: &str) -> Result<String, String> {
-    if value.is_empty() { Err("the value is empty".to_owned()) } else { Ok(value.to_owned()) }
+    if value.trim().is_empty() { Err("the value is empty".to_owned()) } else { Ok(value.to_owned()) }
 }
 
 /// A format without a conversion that the greeter could not follow.

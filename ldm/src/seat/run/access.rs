@@ -230,7 +230,7 @@ impl Programs {
     /// again, because who needs it cannot do so without it.
     async fn sync(&self, slot: &mut Slot, wanted: bool, command: &[String]) {
         if slot.wanted == wanted {
-            if !slot.again.is_some_and(|again| again <= Instant::now()) {
+            if slot.again.is_none_or(|again| again > Instant::now()) {
                 return;
             }
         } else {

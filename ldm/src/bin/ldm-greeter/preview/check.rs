@@ -3,6 +3,7 @@
 //! First the files as they are; then, where there is a display, the greeter as it looks with them.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     });
     colours(&folder, &manifest, &sheets, &mut report);
     unused(&folder, &manifest, &sheets);
+    unreadable(&folder);
     let display = gtk4::init().is_ok();
     // Whatever a sheet names, GTK would open.
     if display && may_be_read && !sheets.is_empty() {
@@ -128,6 +130,17 @@ fn colours(folder: &Folder, manifest: &Manifest, sheets: &[(String, sheet::Sheet
                 let meant = meant.map(|meant| format!(" (perhaps @{meant}?)")).unwrap_or_default();
                 report.wrong(&format!("{}:{line}: {what} @{name}{meant}", folder.join(file).display()));
             }
+        }
+    }
+}
+
+/// What the greeter's user will not be able to read, as it is when a strict umask made it.
+fn unreadable(folder: &Folder) {
+    let files = folder.names().into_iter().map(|name| (folder.join(&name), 0o004));
+    for (path, needed) in std::iter::once((folder.path().to_owned(), 0o005)).chain(files) {
+        let mode = path.metadata().map_or(needed, |about| about.mode());
+        if mode & needed != needed {
+            Report::note(&format!("{}: mode {:03o}: the greeter runs as another user", path.display(), mode & 0o777));
         }
     }
 }
