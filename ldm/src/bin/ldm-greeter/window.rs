@@ -125,11 +125,8 @@ impl Window {
         let typed = {
             let window = window.clone();
             move |empty| {
-                let Some(this) = window() else { return };
-                // Also by somebody who needs neither keys nor mouse for it.
-                this.timers.touched();
-                if this.in_state(&State::Name) {
-                    (this.send)(Event::Typed { empty });
+                if let Some(this) = window() {
+                    this.typed(empty);
                 }
             }
         };
@@ -334,6 +331,14 @@ impl Window {
             _ => return Propagation::Proceed,
         }
         Propagation::Stop
+    }
+
+    /// An entry has another text, also by somebody who needs neither keys nor mouse for it.
+    fn typed(&self, empty: bool) {
+        self.timers.touched();
+        if self.in_state(&State::Name) {
+            (self.send)(Event::Typed { empty });
+        }
     }
 
     /// The user name that stands in the entry, submitted or not.

@@ -19,6 +19,9 @@ const FOLDERS: [&str; 2] = ["/usr/local/share/ldm/themes", "/usr/share/ldm/theme
 /// Files of one folder that are looked at.
 const FILES: usize = 200;
 
+/// Some editors begin a file with it.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A theme's folder, with every link on the way to it resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
@@ -108,8 +111,6 @@ impl Folder {
     /// As [`Folder::read`], for text.
     pub(crate) fn text(&self, name: &str, limit: u64) -> Result<Option<String>, ThemeError> {
         let Some(mut bytes) = self.read(name, limit)? else { return Ok(None) };
-        // Some editors begin a file with a mark of their own.
-        const MARK: &[u8] = "\u{feff}".as_bytes();
         if bytes.starts_with(MARK) {
             bytes.drain(..MARK.len());
         }
