@@ -9,6 +9,8 @@
 mod ahead;
 #[path = "greeter_dialog/buttons.rs"]
 mod buttons;
+#[path = "greeter_dialog/entries.rs"]
+mod entries;
 #[path = "greeter_dialog/failures.rs"]
 mod failures;
 #[path = "greeter_dialog/left.rs"]
