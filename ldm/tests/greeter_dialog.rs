@@ -15,6 +15,8 @@ mod entries;
 mod failures;
 #[path = "greeter_dialog/left.rs"]
 mod left;
+#[path = "greeter_dialog/reader.rs"]
+mod reader;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
