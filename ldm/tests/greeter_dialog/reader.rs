@@ -60,3 +60,10 @@ fn its_key_works_whatever_is_in_front() {
     lab.say(&Response::LdmConfirm { users: vec!["ann".into()] });
     hears_of_it(&mut lab, "a question");
 }
+
+#[test]
+fn where_there_is_no_screen_reader_its_key_does_nothing() {
+    let Some(mut lab) = Lab::greeted() else { return };
+    lab.key(KEY);
+    lab.name("carol");
+}
