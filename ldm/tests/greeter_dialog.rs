@@ -9,10 +9,14 @@
 mod ahead;
 #[path = "greeter_dialog/buttons.rs"]
 mod buttons;
+#[path = "greeter_dialog/entries.rs"]
+mod entries;
 #[path = "greeter_dialog/failures.rs"]
 mod failures;
 #[path = "greeter_dialog/left.rs"]
 mod left;
+#[path = "greeter_dialog/reader.rs"]
+mod reader;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,5 +1,6 @@
 //! What one person leaves at the greeter, and whether another finds it.
 
+use ldm_protocol::greetd::Assistants;
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::ModMask;
 
@@ -118,7 +119,8 @@ fn the_screen_readers_key_keeps_what_was_chosen() {
     let directory = catalogues.path().to_str().unwrap();
     let Some(mut lab) = Lab::with(&[], &[("LDM_LOCALEDIR", directory)], |_| None) else { return };
     let servers = ["alpha", "beta"].map(str::to_owned).to_vec();
-    let seat = Seat { server: "alpha".into(), servers, ..Seat::default() };
+    let assistants = Assistants { screen_reader: true, ..Assistants::default() };
+    let seat = Seat { server: "alpha".into(), servers, assistants, ..Seat::default() };
     lab.greet(seat.clone(), "Log in");
     // Server, session, language.
     open_menu(&lab, 3);

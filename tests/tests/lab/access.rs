@@ -58,7 +58,7 @@ fn variable(pid: i32, name: &str) -> Option<String> {
 }
 
 /// A seat whose greeter serves assistive programs without a screen reader, and such a program.
-fn watched(
+pub(crate) fn watched(
     set: impl for<'a> FnOnce(&Lab, daemon::Builder<'a>) -> Result<daemon::Builder<'a>>,
 ) -> Result<(Scene, Assistant)> {
     let scene = seat(|lab, daemon| {

@@ -7,6 +7,7 @@ mod choices;
 mod controls;
 mod dialog;
 mod endpoint;
+mod entries;
 mod faults;
 mod foreign;
 mod gallery;

@@ -131,6 +131,8 @@ pub(crate) struct Panel {
     access: Cell<Access>,
     /// What the daemon said last.
     told: Cell<Option<Access>>,
+    /// There is a screen reader to be switched.
+    has_reader: Cell<bool>,
     /// The switches are being set to what is on.
     filling: Cell<bool>,
     /// [`LARGE_SHEET`], while it is in use.
@@ -155,6 +157,7 @@ impl Panel {
             keyboard,
             access: Cell::new(Access::default()),
             told: Cell::new(None),
+            has_reader: Cell::new(false),
             filling: Cell::new(false),
             large: RefCell::new(None),
             held: RefCell::default(),
@@ -212,15 +215,18 @@ impl Panel {
                 _ => {}
             }
         }
+        self.has_reader.set(assistants.screen_reader);
         // It is said once a connection; what the user has switched since is newer.
         if self.told.replace(Some(access)) != Some(access) {
             self.put(access);
         }
     }
 
-    /// Switches the screen reader, as its key does.
+    /// Switches the screen reader, as its key does, if there is one.
     pub(crate) fn toggle_reader(&self) {
-        self.switch(Aid::ScreenReader, !self.access.get().screen_reader);
+        if self.has_reader.get() {
+            self.switch(Aid::ScreenReader, !self.access.get().screen_reader);
+        }
     }
 
     fn switch(&self, aid: Aid, on: bool) {

@@ -74,15 +74,21 @@ impl Field {
         this.peek.connect_toggled(clone!(
             #[weak]
             this,
-            move |peek| {
-                if let Some(text) = this.text() {
-                    text.set_visibility(peek.is_active());
-                }
-            }
+            move |_| this.follow_peek()
         ));
-        // A password has no pictures; the list of them would cover the screen.
         if let Some(text) = this.text() {
             text.set_input_hints(gtk4::InputHints::NO_EMOJI | gtk4::InputHints::PRIVATE);
+            guard(&text);
+            keep_in(&text);
+            // GTK has ways of its own to show what is hidden.
+            text.connect_visibility_notify(clone!(
+                #[weak]
+                this,
+                move |_| this.follow_peek()
+            ));
+        }
+        if let Some(text) = this.entry.delegate().and_downcast_ref::<gtk4::Text>() {
+            guard(text);
         }
         if let Some(keyboard) = this.keyboard() {
             for lock in [
@@ -108,6 +114,16 @@ impl Field {
         self.secret.delegate().and_downcast()
     }
 
+    /// What is hidden is seen while the button is pressed in, and at no other time.
+    fn follow_peek(&self) {
+        if let Some(text) = self.text().filter(|text| text.property::<bool>("visibility") != self.peek.is_active()) {
+            text.set_visibility(self.peek.is_active());
+            // GTK 4.8 begins to keep what undoing would bring back, whatever was said before.
+            text.set_enable_undo(true);
+            text.set_enable_undo(false);
+        }
+    }
+
     fn keyboard(&self) -> Option<gtk4::gdk::Device> {
         WidgetExt::display(&self.entry).default_seat().and_then(|seat| seat.keyboard())
     }
@@ -131,7 +147,7 @@ impl Field {
 
     /// Shows one of the entries; `None`: neither.
     pub(crate) fn open(&self, secret: Option<bool>) {
-        self.peek.set_active(false);
+        self.hide();
         self.peek.set_visible(secret == Some(true));
         self.secret.set_visible(secret == Some(true));
         self.entry.set_visible(secret == Some(false));
@@ -195,7 +211,13 @@ impl Field {
         self.entry.set_text(name);
         self.entry.set_position(-1);
         self.filling.set(false);
+        self.hide();
+    }
+
+    /// Hides again what is to be hidden, whatever has shown it.
+    fn hide(&self) {
         self.peek.set_active(false);
+        self.follow_peek();
     }
 
     /// Gives the key that is being pressed to the entry that is seen.
@@ -252,6 +274,42 @@ impl Field {
         self.line.set_visible(!text.is_empty() || self.line_used.get());
         set(&self.locks, &text);
     }
+}
+
+/// Takes away GTK's menu and its list of pictures: they would stay in front of whatever comes next, and keep the greeter's keys
+/// from working. Select, copy and paste have their keys.
+fn guard(text: &gtk4::Text) {
+    for action in ["menu.popup", "misc.insert-emoji", "misc.toggle-visibility"] {
+        text.action_set_enabled(action, false);
+    }
+    refuse(text, "insert-emoji");
+    let click = gtk4::GestureClick::builder()
+        .button(gtk4::gdk::BUTTON_SECONDARY)
+        .propagation_phase(gtk4::PropagationPhase::Capture)
+        .build();
+    click.connect_pressed(|click, _, _, _| {
+        click.set_state(gtk4::EventSequenceState::Claimed);
+    });
+    text.add_controller(click);
+}
+
+/// Lets nothing out of it but what is read: not to the clipboard, which the next user can paste from, and not to what undoing would
+/// bring back. GTK does both while it is seen.
+fn keep_in(text: &gtk4::Text) {
+    text.set_enable_undo(false);
+    for signal in ["copy-clipboard", "cut-clipboard"] {
+        refuse(text, signal);
+    }
+}
+
+/// Keeps GTK from doing what a key or an action asks it for.
+fn refuse(text: &gtk4::Text, signal: &'static str) {
+    text.connect_local(signal, false, move |values| {
+        if let Some(Ok(text)) = values.first().map(glib::Value::get::<gtk4::Text>) {
+            text.stop_signal_emission_by_name(signal);
+        }
+        None
+    });
 }
 
 /// What is in the entry, taken out one character at a time so that no copy of the whole is left behind. `None`: too long.

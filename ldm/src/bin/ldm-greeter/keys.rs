@@ -29,11 +29,23 @@ pub(crate) enum Key {
     Other,
 }
 
+/// The key that has the S on a PC's keyboard, as X numbers them (evdev).
+const S: u32 = 39;
+
+/// Whether the key with this number is the one with the S, whatever it types in the layout in use.
+fn is_s(display: &gdk::Display, number: u32) -> bool {
+    let types_s = |typed: &gdk::Key| matches!(*typed, gdk::Key::s | gdk::Key::S);
+    let typed = display.map_keycode(number).unwrap_or_default();
+    let elsewhere = || display.map_keyval(gdk::Key::s).is_some_and(|keys| !keys.is_empty());
+    typed.iter().any(|(_, typed)| types_s(typed)) || number == S && !elsewhere()
+}
+
 impl Key {
-    fn of(key: gdk::Key, modifiers: ModifierType) -> Self {
+    /// `is_s`: whether it is the key with the S.
+    fn of(key: gdk::Key, modifiers: ModifierType, is_s: impl FnOnce() -> bool) -> Self {
         let held = modifiers & (ModifierType::ALT_MASK | ModifierType::SUPER_MASK | ModifierType::CONTROL_MASK);
         if held == ModifierType::ALT_MASK | ModifierType::SUPER_MASK {
-            return if matches!(key, gdk::Key::s | gdk::Key::S) { Self::Access } else { Self::Other };
+            return if is_s() { Self::Access } else { Self::Other };
         }
         if !held.is_empty() {
             return Self::Other;
@@ -72,7 +84,10 @@ pub(crate) fn connect(
 ) {
     let controller = gtk4::EventControllerKey::new();
     controller.set_propagation_phase(gtk4::PropagationPhase::Capture);
-    controller.connect_key_pressed(move |keys, key, _, modifiers| act(keys, Key::of(key, modifiers)));
+    controller.connect_key_pressed(move |keys, key, number, modifiers| {
+        let is_s = || keys.widget().is_some_and(|root| is_s(&root.display(), number));
+        act(keys, Key::of(key, modifiers, is_s))
+    });
     root.add_controller(controller);
 }
 
@@ -108,7 +123,7 @@ mod tests {
             (gdk::Key::S, ModifierType::SHIFT_MASK, Key::Letter('s')),
             (gdk::Key::space, none, Key::Other),
         ] {
-            assert_eq!(Key::of(key, modifiers), want, "{key:?} {modifiers:?}");
+            assert_eq!(Key::of(key, modifiers, || key == gdk::Key::s), want, "{key:?} {modifiers:?}");
         }
     }
 }

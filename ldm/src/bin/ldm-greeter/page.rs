@@ -1,6 +1,7 @@
 //! What of the dialog is in front, what it is headed with and which keys do what there.
 
 use gtk4::prelude::*;
+use ldm_protocol::{limits, text};
 use std::mem::{Discriminant, discriminant};
 
 use crate::i18n::gettext;
@@ -32,18 +33,30 @@ impl Page {
     }
 }
 
+/// How much of a name stands in a heading, in characters: what follows it is the server, which has to be seen.
+const NAME: usize = 24;
+
+/// A user name as it stands in a sentence. Whoever typed it may want the rest of the sentence not to be read.
+fn named(name: &str) -> String {
+    let name = text::sanitise_line(name, limits::USERNAME);
+    match name.char_indices().nth(NAME) {
+        Some((end, _)) => text::floor_char_boundary(&name, end).to_owned() + "…",
+        None => name,
+    }
+}
+
 /// What the page is headed with.
 pub(crate) fn title(model: &Model) -> String {
     let server = model.asking_server().filter(|server| !server.is_empty());
     // A forgotten terminal must show whose password it waits for.
-    let name = Some(model.username()).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
+    let name = Some(named(model.username())).filter(|name| !name.is_empty() && !matches!(model.state(), State::Name));
     match (model.question(), model.state()) {
         (Some(question), _) => question::title(question),
         (None, State::Failed(failure)) => failure::heading(failure.kind),
         (None, _) if model.is_guest() => gettext("Log in as a guest"),
         (None, _) => match (server, name) {
             (Some(server), Some(name)) => {
-                i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", name)
+                i18n::fill(&i18n::fill(&gettext("Log in as {name} to {server}"), "server", server), "name", &name)
             }
             (Some(server), None) => i18n::fill(&gettext("Log in to {server}"), "server", server),
             (None, _) => gettext("Log in"),
@@ -94,8 +107,8 @@ mod tests {
     use super::*;
     use crate::model::{Event, Kept};
 
-    #[test]
-    fn a_password_is_asked_for_in_the_name_of_the_server_that_gets_it() {
+    /// A dialog that asks this user for a password, and its headings until then.
+    fn asked(name: &str) -> Vec<String> {
         let servers = ["first", "second"].map(str::to_owned).to_vec();
         let mut model = Model::new(Kept::default(), None);
         let mut titles = Vec::new();
@@ -103,7 +116,7 @@ mod tests {
             Event::Opened,
             Event::Answered(Response::LdmSeat(Box::new(Seat { server: "first".into(), servers, ..Seat::default() }))),
             Event::Answered(Response::LdmFacts(Box::default())),
-            Event::Submitted(Secret::new("alice").unwrap()),
+            Event::Submitted(Secret::new(name).unwrap()),
             Event::Answered(Response::AuthMessage {
                 auth_message_type: AuthMessageType::Secret,
                 auth_message: "Password: ".into(),
@@ -113,6 +126,24 @@ mod tests {
             model.update(event);
             titles.push(title(&model));
         }
-        assert_eq!(titles[2..], ["Log in to first", "Log in", "Log in as alice to second"]);
+        titles
+    }
+
+    #[test]
+    fn a_password_is_asked_for_in_the_name_of_the_server_that_gets_it() {
+        assert_eq!(asked("alice")[2..], ["Log in to first", "Log in", "Log in as alice to second"]);
+    }
+
+    #[test]
+    fn no_name_hides_the_server() {
+        for (name, want) in [
+            ("\u{202e}evil\u{2067}\u{200f}", "Log in as evil to second"),
+            ("\u{202e}", "Log in to second"),
+            ("a\n{server}", "Log in as a {server} to second"),
+            (&"ä".repeat(NAME), &format!("Log in as {} to second", "ä".repeat(NAME))),
+            (&"ä".repeat(200), &format!("Log in as {}… to second", "ä".repeat(NAME))),
+        ] {
+            assert_eq!(asked(name).last().map(String::as_str), Some(want), "{name:?}");
+        }
     }
 }

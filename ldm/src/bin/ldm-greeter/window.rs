@@ -300,6 +300,10 @@ impl Window {
         if key != keys::Key::Back {
             (self.send)(Event::Touched);
         }
+        if key == keys::Key::Access {
+            self.aids.toggle_reader();
+            return Propagation::Stop;
+        }
         if let Some(menu) = self.bar.opened() {
             match key {
                 keys::Key::Back | keys::Key::Menus => menu.close(),
@@ -315,7 +319,6 @@ impl Window {
             keys::Key::Help => (self.send)(Event::Help),
             keys::Key::Menus => self.bar.enter(),
             keys::Key::Peek => self.field.toggle_peek(),
-            keys::Key::Access => self.aids.toggle_reader(),
             keys::Key::Layout => self.aids.next_layout(),
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use ldm_protocol::limits;
+use ldm_protocol::{limits, text};
 
 use super::state;
 
@@ -14,7 +14,9 @@ const FILE: &str = "last-user";
 pub(super) fn read(directory: &Path) -> Option<String> {
     let line = String::from_utf8(state::read(directory, FILE, limits::USERNAME as u64 + 2).ok()??).ok()?;
     let name = line.strip_suffix('\n')?;
-    let good = !name.trim().is_empty() && name.len() <= limits::USERNAME && !name.contains(char::is_control);
+    // It is put into the entry, and one that is not seen as it is would be sent unseen.
+    let plain = !name.contains('\n') && text::sanitise(name, limits::USERNAME) == name;
+    let good = plain && !name.trim().is_empty();
     good.then(|| name.to_owned())
 }
 
@@ -52,7 +54,17 @@ mod tests {
     #[test]
     fn what_is_no_name_is_nobody() {
         let directory = tempfile::tempdir().unwrap();
-        for text in ["", "\n", " \n", "no end", "a\nb\n", "\u{1b}[1m\n", &format!("{}\n", "x".repeat(600))] {
+        for text in [
+            "",
+            "\n",
+            " \n",
+            "no end",
+            "a\nb\n",
+            "\u{1b}[1m\n",
+            "\u{202e}ecila\n",
+            "a\tb\n",
+            &format!("{}\n", "x".repeat(600)),
+        ] {
             fs::write(directory.path().join(FILE), text).unwrap();
             assert_eq!(read(directory.path()), None, "{text:?}");
         }
