@@ -2,6 +2,7 @@
 //!
 //! One page at a time: the login's own, a question, or help. What a page holds stays as it is while another one is in front.
 
+mod room;
 mod steps;
 
 use std::cell::{Cell, RefCell};
@@ -85,6 +86,8 @@ pub(crate) struct Window {
     before: Cell<bool>,
     /// There is no room for an empty line.
     tiny: Cell<bool>,
+    /// Texts are large, which takes room.
+    large_text: Cell<bool>,
 }
 
 impl Window {
@@ -185,12 +188,12 @@ impl Window {
             leads_on: RefCell::new(None),
             before: Cell::new(false),
             tiny: Cell::new(false),
+            large_text: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
         for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
             page::shorten(button);
         }
-        this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
         this.field.fill(username);
@@ -201,17 +204,17 @@ impl Window {
 
     /// Shows the window on all monitors.
     pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        self.logo.set_paintable(look.logo.as_ref());
         let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
                 this.logo_fits.set(room.logo && this.logo.paintable().is_some());
-                this.show_logo();
-                this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
+                this.take_room();
                 this.help.set_room(room);
                 this.aids.set_explained(!room.compact);
                 this.bar.set_room(room);
@@ -245,6 +248,7 @@ impl Window {
 
     fn connect(self: &Rc<Self>) {
         let this = self;
+        this.keep_in_place();
         this.bar.on_rows(clone!(
             #[weak]
             this,
@@ -395,6 +399,9 @@ impl Window {
         self.speak(model);
         self.show_seat(model);
         self.aids.show(model);
+        if self.large_text.replace(self.aids.large_text()) != self.aids.large_text() {
+            self.take_room();
+        }
         self.said.show(model.notice(), model.messages());
         self.field.describe(&self.said.notice());
         self.lead_on(model);

@@ -1,6 +1,7 @@
 //! What the greeter can look like: each scenario is a daemon's data and what a user does.
 
 use ldm_protocol::client::Access;
+use ldm_protocol::greetd::Seat;
 use ldm_protocol::{FailureKind, Secret};
 
 use super::fake::{self, Fake};
@@ -77,7 +78,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         main("starting", Fake::new(), vec![name(), word(), Act::Event(Event::Chosen(Some(0)))]),
         main("guest", guest(None), vec![]),
         main("countdown", guest(Some(30)), vec![]),
-        main("question-power", busy(), vec![Act::Press("power-menu"), Act::PressIn("power-list", 1)]),
+        main("question-power", busy(), power()),
         main("question-elsewhere", elsewhere(), vec![name(), word()]),
         main("help", Fake::new(), vec![Act::Press("help-button")]),
     ];
@@ -114,6 +115,17 @@ pub(crate) fn all() -> Vec<Scenario> {
     let failed = Fake { said: said([fake::failure(FailureKind::HostKeyChanged)]).said, ..large() };
     all.push(other("large-text-failed", failed, vec![name()]));
     all.push(other("large-text-access", large(), vec![Act::Open("access-menu")]));
+    for (kind, high_contrast) in [("large-text", false), ("large-contrast", true)] {
+        let access = Access { large_text: true, high_contrast, ..Access::default() };
+        let with = |fake: Fake| Fake { seat: Seat { access, ..fake.seat }, ..fake };
+        let more = |what: &str, fake: Fake, acts| main(&format!("{kind}-{what}"), with(fake), acts);
+        if high_contrast {
+            all.push(main(kind, switched(access), vec![typed("alexandra.of-the-library")]));
+        }
+        all.push(more("countdown", guest(Some(30)).with_choices(), vec![]));
+        let help = more("help", Fake::new().with_choices(), vec![Act::Press("help-button")]);
+        all.push(Scenario { long: true, ..help });
+    }
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
     all
 }
@@ -140,6 +152,11 @@ fn name() -> Act {
 /// The user types a password.
 fn word() -> Act {
     typed("not a real password")
+}
+
+/// The user wants to switch the client off.
+fn power() -> Vec<Act> {
+    vec![Act::Press("power-menu"), Act::PressIn("power-list", 1)]
 }
 
 fn typed(text: &str) -> Act {
