@@ -33,6 +33,8 @@ fn large_text_fits_in_every_language() {
         "large-contrast",
         "large-contrast-countdown",
         "large-contrast-help",
+        "large-contrast-question",
+        "large-contrast-question-many",
     ];
     fits_in_every_language(&scenarios, &["640x480", "1024x600", "1024x518"]);
 }

@@ -51,7 +51,7 @@ pub(crate) struct Window {
     card: gtk4::Box,
     title: gtk4::Label,
     said: Rc<Said>,
-    asker: Asker,
+    asker: Rc<Asker>,
     field: Rc<Field>,
     ahead: Rc<Ahead>,
     chooser: Chooser,
@@ -110,7 +110,7 @@ impl Window {
             let window = window.clone();
             Rc::new(move || window().is_some_and(|this| this.give_room()))
         };
-        let (chosen, for_list) = (Rc::clone(&send), Rc::clone(&more_room));
+        let (chosen, for_list, for_question) = (Rc::clone(&send), Rc::clone(&more_room), Rc::clone(&more_room));
         let chooser = Chooser::new(
             get(&ui, "chooser")?,
             get(&ui, "sessions")?,
@@ -161,7 +161,7 @@ impl Window {
             card: get(&ui, "card")?,
             title: get(&ui, "title")?,
             said: Said::new(&ui, more_room)?,
-            asker: Asker::new(&ui)?,
+            asker: Asker::new(&ui, for_question)?,
             field: Field::new(&ui, submit, typed)?,
             ahead,
             chooser,
@@ -219,6 +219,7 @@ impl Window {
                 this.aids.set_explained(!room.compact);
                 this.bar.set_room(room);
                 this.said.free();
+                this.asker.free();
                 this.chooser.free();
                 this.show_status();
             }
@@ -316,6 +317,7 @@ impl Window {
             keys::Key::Layout => self.aids.next_layout(),
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
+            keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Question) => self.asker.scroll(pages),
             keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
             // Nobody has been asked for a password here: whoever types without looking types a name.
             keys::Key::Letter(_) if self.before.get() && !self.bar.has_focus() => {

@@ -1,6 +1,6 @@
 //! What the greeter can look like: each scenario is a daemon's data and what a user does.
 
-use ldm_protocol::client::Access;
+use ldm_protocol::client::{Access, Elsewhere};
 use ldm_protocol::greetd::Seat;
 use ldm_protocol::{FailureKind, Secret};
 
@@ -80,6 +80,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         main("countdown", guest(Some(30)), vec![]),
         main("question-power", busy(), power()),
         main("question-elsewhere", elsewhere(), vec![name(), word()]),
+        Scenario { long: true, ..other("question-power-many", crowded(), power()) },
+        Scenario { long: true, ..other("question-elsewhere-many", elsewhere_often(), vec![name(), word()]) },
         main("help", Fake::new(), vec![Act::Press("help-button")]),
     ];
     all.extend(FailureKind::ALL.iter().map(|&kind| {
@@ -125,6 +127,12 @@ pub(crate) fn all() -> Vec<Scenario> {
         all.push(more("countdown", guest(Some(30)).with_choices(), vec![]));
         let help = more("help", Fake::new().with_choices(), vec![Act::Press("help-button")]);
         all.push(Scenario { long: true, ..help });
+        all.push(more("question", elsewhere(), vec![name(), word()]));
+        all.push(Scenario {
+            main: false,
+            long: true,
+            ..more("question-many", elsewhere_often(), vec![name(), word()])
+        });
     }
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
     all
@@ -187,9 +195,23 @@ fn busy() -> Fake {
     Fake { users: vec!["robin".to_owned(), "kim".to_owned()], ..Fake::new() }
 }
 
+/// As many users as a question may have, with names as long as they may be.
+fn crowded() -> Fake {
+    let name = |number: char| format!("{}-{number}", "a-user-whose-name-has-no-end".repeat(2));
+    Fake { users: ('a'..='p').map(name).collect(), ..Fake::new() }
+}
+
 fn elsewhere() -> Fake {
     let mut fake = Fake::new();
     fake.sessions.elsewhere = vec![fake::elsewhere()];
+    fake
+}
+
+/// Somebody who never logs out.
+fn elsewhere_often() -> Fake {
+    let mut fake = Fake::new();
+    let client = |number| format!("room{number:02}-the-computer-beside-the-window-of-the-library");
+    fake.sessions.elsewhere = (1..=6).map(|number| Elsewhere { client: client(number), ..fake::elsewhere() }).collect();
     fake
 }
 
