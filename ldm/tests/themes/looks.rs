@@ -20,15 +20,39 @@ fn every_shipped_theme_passes_the_checker() {
 
 #[test]
 fn every_scenario_of_the_default_theme_fits_in_every_language() {
-    fits_in_every_language("all", &["800x600", "320x240"]);
+    fits_in_every_language(&["all"], &["800x600", "320x240"]);
+}
+
+/// On all that is not checked with all scenarios: a small monitor, a low one, and what a keyboard on the screen leaves of a usual one.
+#[test]
+fn large_text_fits_in_every_language() {
+    let scenarios = [
+        "large-text",
+        "large-text-countdown",
+        "large-text-help",
+        "large-contrast",
+        "large-contrast-countdown",
+        "large-contrast-help",
+        "large-contrast-question",
+        "large-contrast-question-many",
+    ];
+    fits_in_every_language(&scenarios, &["640x480", "1024x600", "1024x518"]);
+}
+
+#[test]
+fn what_tells_of_keys_gives_way_to_what_is_pressed() {
+    let Some(screen) = Screen::new("640x480") else { return };
+    let dir = folder(&[("style.css", b"#hint { min-height: 300px; }")]);
+    let said = screen.run(&["--preview", path(&dir), "--scenario", "prompt", "--check", "--size", "640x480"]);
+    assert!(said.good, "{said:?}");
 }
 
 #[test]
 fn the_help_page_is_seen_at_once_on_a_big_monitor_in_every_language() {
-    fits_in_every_language("help", &["1920x1080", "1280x1024"]);
+    fits_in_every_language(&["help"], &["1920x1080", "1280x1024"]);
 }
 
-fn fits_in_every_language(scenario: &str, sizes: &[&str]) {
+fn fits_in_every_language(scenarios: &[&str], sizes: &[&str]) {
     let dir = TempDir::new().unwrap();
     let Some(languages) = catalogues(dir.path()) else { return };
     let all: Vec<_> = sizes
@@ -37,7 +61,8 @@ fn fits_in_every_language(scenario: &str, sizes: &[&str]) {
         .collect();
     let theme = shipped("default");
     let wrong = in_parallel(&all, |screen, size, language| {
-        let args = ["--preview", &theme, "--scenario", scenario, "--check", "--size", size, "--language", language];
+        let mut args = vec!["--preview", &theme, "--check", "--size", size, "--language", language];
+        args.extend(scenarios.iter().flat_map(|scenario| ["--scenario", scenario]));
         let mut command = screen.command(&args);
         command.env("LDM_LOCALEDIR", dir.path());
         let said = finish(command);

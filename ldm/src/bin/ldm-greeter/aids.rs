@@ -76,6 +76,11 @@ impl Aids {
         self.panel.access().screen_reader
     }
 
+    /// Whether texts are large.
+    pub(crate) fn large_text(&self) -> bool {
+        self.panel.access().large_text
+    }
+
     /// The texts in the language in use.
     pub(crate) fn set_texts(self: &Rc<Self>) {
         self.panel.set_texts();

@@ -147,7 +147,13 @@ pub(crate) fn written(time: &glib::DateTime, format: &str) -> Option<String> {
         }?;
     }
     out.push_str(rest);
-    time.format(&out).ok().map(Into::into)
+    time.format(&out).ok().map(|text| one_line(&text))
+}
+
+/// `%n` and `%t` are a blank: a second line would take its room from the dialog.
+fn one_line(text: &str) -> String {
+    let parts = text.split(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn shows_seconds(format: &str) -> bool {
@@ -209,6 +215,7 @@ mod tests {
             ("%%A %%B", Some("%A %B")),
             ("über %A", Some("über Friday")),
             ("", Some("")),
+            ("%n%n%H:%M%n%t%A\n%d\u{2028}", Some("16:05 Friday 20")),
             ("%ä", None),
         ] {
             assert_eq!(written(&time, format).as_deref(), want, "{format}");

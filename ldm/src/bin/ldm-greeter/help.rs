@@ -13,9 +13,12 @@ use crate::i18n::{fill, gettext};
 use crate::model::{Event, Model};
 use crate::monitors::Room;
 use crate::window::{Missing, get, set};
-use crate::{clock, failure, said};
+use crate::{clock, failure, page, said};
 
 const FACT: &str = include_str!("fact.ui");
+
+/// Letters in a line of a fact, at least; and on a very small monitor, where large ones need the same room.
+const LETTERS: (i32, i32) = (26, 14);
 
 /// White modules around the code (ISO/IEC 18004).
 const QUIET: i32 = 4;
@@ -38,6 +41,8 @@ pub(crate) struct Help {
     code: RefCell<String>,
     /// Pixels of a module's side.
     scale: Cell<i32>,
+    /// Letters that a fact has room for at least.
+    letters: Cell<i32>,
     send: Rc<dyn Fn(Event)>,
     asking: Cell<bool>,
 }
@@ -59,9 +64,13 @@ impl Help {
             shown: RefCell::new(Vec::new()),
             code: RefCell::new(String::new()),
             scale: Cell::new(4),
+            letters: Cell::new(LETTERS.0),
             send: Rc::clone(send),
             asking: Cell::new(false),
         });
+        for button in [&this.sound_test, &this.close] {
+            page::shorten(button);
+        }
         let test = Rc::clone(send);
         this.sound_test.connect_clicked(move |_| test(Event::SoundTest));
         this.area.vadjustment().connect_changed(clone!(
@@ -98,6 +107,8 @@ impl Help {
             gtk4::Orientation::Horizontal
         });
         self.scale.set(if room.compact { 3 } else { 4 });
+        self.letters.set(if room.tiny { LETTERS.1 } else { LETTERS.0 });
+        self.shown.take();
         self.code.replace(String::new());
     }
 
@@ -135,7 +146,7 @@ impl Help {
                 self.facts.remove(&row);
             }
             for (name, value) in &rows {
-                if let Some(row) = row(name, value) {
+                if let Some(row) = row(name, value, self.letters.get()) {
                     self.facts.append(&row);
                 }
             }
@@ -260,8 +271,9 @@ fn picture(text: &str, scale: i32) -> Option<gdk::MemoryTexture> {
 }
 
 /// Each from its own copy of `fact.ui`: there its label becomes its accessible name.
-fn row(name: &str, value: &str) -> Option<gtk4::ListBoxRow> {
+fn row(name: &str, value: &str, letters: i32) -> Option<gtk4::ListBoxRow> {
     let ui = gtk4::Builder::from_string(FACT);
+    ui.object::<gtk4::Label>("value")?.set_width_chars(letters);
     for (label, text) in [("name", name), ("value", value), ("spoken", &format!("{name}: {value}"))] {
         let label: gtk4::Label = ui.object(label)?;
         label.set_text(text);

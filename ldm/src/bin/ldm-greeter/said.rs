@@ -166,10 +166,7 @@ impl Said {
     fn fit(&self) {
         let messages = self.message_labels();
         for label in [&self.prompt, &self.notice].into_iter().chain(&messages) {
-            let line = line_of(label);
-            if line > 0 && label.is_visible() {
-                label.set_max_width_chars(line);
-            }
+            fit_line(label);
         }
         if let Some(line) = messages.first().map(line_of).filter(|&line| line > 0) {
             self.line.set(line);
@@ -203,6 +200,14 @@ fn breakable(text: &str) -> String {
 pub(crate) fn turn(area: &gtk4::ScrolledWindow, pages: f64) {
     let adjustment = area.vadjustment();
     adjustment.set_value(adjustment.value() + pages * adjustment.page_size());
+}
+
+/// Makes the natural width of a label the one that it got.
+pub(crate) fn fit_line(label: &gtk4::Label) {
+    let line = line_of(label);
+    if line > 0 && label.is_visible() {
+        label.set_max_width_chars(line);
+    }
 }
 
 /// How many characters fit into a line of this label, by GTK's own measure of a character.

@@ -2,6 +2,7 @@
 //!
 //! One page at a time: the login's own, a question, or help. What a page holds stays as it is while another one is in front.
 
+mod room;
 mod steps;
 
 use std::cell::{Cell, RefCell};
@@ -50,7 +51,7 @@ pub(crate) struct Window {
     card: gtk4::Box,
     title: gtk4::Label,
     said: Rc<Said>,
-    asker: Asker,
+    asker: Rc<Asker>,
     field: Rc<Field>,
     ahead: Rc<Ahead>,
     chooser: Chooser,
@@ -85,6 +86,8 @@ pub(crate) struct Window {
     before: Cell<bool>,
     /// There is no room for an empty line.
     tiny: Cell<bool>,
+    /// Texts are large, which takes room.
+    large_text: Cell<bool>,
 }
 
 impl Window {
@@ -107,7 +110,7 @@ impl Window {
             let window = window.clone();
             Rc::new(move || window().is_some_and(|this| this.give_room()))
         };
-        let (chosen, for_list) = (Rc::clone(&send), Rc::clone(&more_room));
+        let (chosen, for_list, for_question) = (Rc::clone(&send), Rc::clone(&more_room), Rc::clone(&more_room));
         let chooser = Chooser::new(
             get(&ui, "chooser")?,
             get(&ui, "sessions")?,
@@ -158,7 +161,7 @@ impl Window {
             card: get(&ui, "card")?,
             title: get(&ui, "title")?,
             said: Said::new(&ui, more_room)?,
-            asker: Asker::new(&ui)?,
+            asker: Asker::new(&ui, for_question)?,
             field: Field::new(&ui, submit, typed)?,
             ahead,
             chooser,
@@ -185,12 +188,12 @@ impl Window {
             leads_on: RefCell::new(None),
             before: Cell::new(false),
             tiny: Cell::new(false),
+            large_text: Cell::new(false),
         });
         place.replace(Rc::downgrade(&this));
         for button in [&this.guest, &this.other_server, &this.back, &this.retry, &this.go] {
             page::shorten(button);
         }
-        this.logo.set_paintable(look.logo.as_ref());
         theme::layout::arrange(&this.stage, look.layout, look.bar);
         this.hostname.set_text(&glib::host_name());
         this.field.fill(username);
@@ -201,21 +204,22 @@ impl Window {
 
     /// Shows the window on all monitors.
     pub(crate) fn present(self: &Rc<Self>, look: &Rc<Look>) {
+        self.logo.set_paintable(look.logo.as_ref());
         let look = Rc::clone(look);
         let resize = clone!(
             #[weak(rename_to = this)]
             self,
             move |room: Room| {
                 this.logo_fits.set(room.logo && this.logo.paintable().is_some());
-                this.show_logo();
-                this.hint.set_visible(!room.tiny);
                 this.address.set_visible(!room.compact);
                 this.clock.set_short(room.tiny);
                 this.tiny.set(room.tiny);
+                this.take_room();
                 this.help.set_room(room);
                 this.aids.set_explained(!room.compact);
                 this.bar.set_room(room);
                 this.said.free();
+                this.asker.free();
                 this.chooser.free();
                 this.show_status();
             }
@@ -245,6 +249,7 @@ impl Window {
 
     fn connect(self: &Rc<Self>) {
         let this = self;
+        this.keep_in_place();
         this.bar.on_rows(clone!(
             #[weak]
             this,
@@ -322,6 +327,7 @@ impl Window {
             keys::Key::Layout => self.aids.next_layout(),
             keys::Key::Submit if self.field.has_focus(self.focus()) => self.submit(),
             keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Help) => self.help.scroll(pages),
+            keys::Key::Scroll(pages) if self.shown.get() == Some(Page::Question) => self.asker.scroll(pages),
             keys::Key::Scroll(pages) if !self.chooser.is_open() => self.said.scroll(pages),
             // Nobody has been asked for a password here: whoever types without looking types a name.
             keys::Key::Letter(_) if self.before.get() && !self.bar.has_focus() => {
@@ -413,6 +419,9 @@ impl Window {
         self.speak(model);
         self.show_seat(model);
         self.aids.show(model);
+        if self.large_text.replace(self.aids.large_text()) != self.aids.large_text() {
+            self.take_room();
+        }
         self.said.show(model.notice(), model.messages());
         self.field.describe(&self.said.notice());
         self.lead_on(model);

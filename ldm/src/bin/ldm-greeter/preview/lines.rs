@@ -6,7 +6,7 @@ use gtk4::{pango, prelude::*};
 use super::{inspect, shot};
 
 /// What is read, and what is chosen from. Help is longer than a screen by nature.
-const AREAS: [&str; 3] = ["said", "asked", "chooser"];
+const AREAS: [&str; 4] = ["said", "asked", "question-area", "chooser"];
 
 /// Half a pixel on each side is rounding, and what letters leave free of their line is not seen.
 const SLACK: f32 = 2.0;

@@ -1,6 +1,7 @@
 //! What the greeter can look like: each scenario is a daemon's data and what a user does.
 
-use ldm_protocol::client::Access;
+use ldm_protocol::client::{Access, Elsewhere};
+use ldm_protocol::greetd::Seat;
 use ldm_protocol::{FailureKind, Secret};
 
 use super::fake::{self, Fake};
@@ -77,8 +78,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         main("starting", Fake::new(), vec![name(), word(), Act::Event(Event::Chosen(Some(0)))]),
         main("guest", guest(None), vec![]),
         main("countdown", guest(Some(30)), vec![]),
-        main("question-power", busy(), vec![Act::Press("power-menu"), Act::PressIn("power-list", 1)]),
+        main("question-power", busy(), power()),
         main("question-elsewhere", elsewhere(), vec![name(), word()]),
+        Scenario { long: true, ..other("question-power-many", crowded(), power()) },
+        Scenario { long: true, ..other("question-elsewhere-many", elsewhere_often(), vec![name(), word()]) },
         main("help", Fake::new(), vec![Act::Press("help-button")]),
     ];
     all.extend(FailureKind::ALL.iter().map(|&kind| {
@@ -114,6 +117,23 @@ pub(crate) fn all() -> Vec<Scenario> {
     let failed = Fake { said: said([fake::failure(FailureKind::HostKeyChanged)]).said, ..large() };
     all.push(other("large-text-failed", failed, vec![name()]));
     all.push(other("large-text-access", large(), vec![Act::Open("access-menu")]));
+    for (kind, high_contrast) in [("large-text", false), ("large-contrast", true)] {
+        let access = Access { large_text: true, high_contrast, ..Access::default() };
+        let with = |fake: Fake| Fake { seat: Seat { access, ..fake.seat }, ..fake };
+        let more = |what: &str, fake: Fake, acts| main(&format!("{kind}-{what}"), with(fake), acts);
+        if high_contrast {
+            all.push(main(kind, switched(access), vec![typed("alexandra.of-the-library")]));
+        }
+        all.push(more("countdown", guest(Some(30)).with_choices(), vec![]));
+        let help = more("help", Fake::new().with_choices(), vec![Act::Press("help-button")]);
+        all.push(Scenario { long: true, ..help });
+        all.push(more("question", elsewhere(), vec![name(), word()]));
+        all.push(Scenario {
+            main: false,
+            long: true,
+            ..more("question-many", elsewhere_often(), vec![name(), word()])
+        });
+    }
     all.push(Scenario { long: true, ..main("long", long(), vec![name()]) });
     all
 }
@@ -140,6 +160,11 @@ fn name() -> Act {
 /// The user types a password.
 fn word() -> Act {
     typed("not a real password")
+}
+
+/// The user wants to switch the client off.
+fn power() -> Vec<Act> {
+    vec![Act::Press("power-menu"), Act::PressIn("power-list", 1)]
 }
 
 fn typed(text: &str) -> Act {
@@ -170,9 +195,23 @@ fn busy() -> Fake {
     Fake { users: vec!["robin".to_owned(), "kim".to_owned()], ..Fake::new() }
 }
 
+/// As many users as a question may have, with names as long as they may be.
+fn crowded() -> Fake {
+    let name = |number: char| format!("{}-{number}", "a-user-whose-name-has-no-end".repeat(2));
+    Fake { users: ('a'..='p').map(name).collect(), ..Fake::new() }
+}
+
 fn elsewhere() -> Fake {
     let mut fake = Fake::new();
     fake.sessions.elsewhere = vec![fake::elsewhere()];
+    fake
+}
+
+/// Somebody who never logs out.
+fn elsewhere_often() -> Fake {
+    let mut fake = Fake::new();
+    let client = |number| format!("room{number:02}-the-computer-beside-the-window-of-the-library");
+    fake.sessions.elsewhere = (1..=6).map(|number| Elsewhere { client: client(number), ..fake::elsewhere() }).collect();
     fake
 }
 

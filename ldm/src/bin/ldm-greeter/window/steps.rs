@@ -25,8 +25,7 @@ impl Window {
         }
         self.said.free();
         if !busy {
-            self.show_logo();
-            self.cramped.set(false);
+            self.take_room();
         }
         self.help.set_visible(page == Page::Help);
         self.card.set_visible(page != Page::Help);
@@ -103,26 +102,6 @@ impl Window {
         }
     }
 
-    /// The logo, where the words leave it any room.
-    pub(super) fn show_logo(&self) {
-        self.logo.set_visible(self.logo_fits.get() && !self.bar.is_high());
-    }
-
-    /// Until the next question there is no logo, and then no empty line: what has to be read goes first. `false`: neither was
-    /// there.
-    pub(super) fn give_room(&self) -> bool {
-        if self.logo.is_visible() {
-            self.logo.set_visible(false);
-            return true;
-        }
-        let empty = self.status.is_visible() && self.status.text().is_empty();
-        if empty {
-            self.cramped.set(true);
-            self.show_status();
-        }
-        empty
-    }
-
     /// Gives the keyboard to what the page is about.
     pub(super) fn grab_focus(&self, next: bool) {
         let leads_on = self.leads_on.borrow().clone();
@@ -189,14 +168,5 @@ impl Window {
         self.chooser.open(choice, next);
         // Translators: a button that starts the chosen session.
         self.go.set_label(&gettext("Start"));
-    }
-
-    pub(super) fn show_status(&self) {
-        let status = self.waiting.borrow().clone().unwrap_or_default();
-        // An empty line keeps the dialog from jumping, where there is room for one.
-        let line = !(self.tiny.get() || self.cramped.get()) || !status.is_empty();
-        self.status.set_visible(line);
-        self.field.show_locks(line);
-        set(&self.status, &status);
     }
 }
