@@ -105,10 +105,14 @@ fn a_keyboard_layout_is_not_left_for_the_next() {
         .unwrap()
         .check()
         .unwrap();
-    for group in [1, 0] {
-        let asked = lab.hear();
-        assert!(matches!(asked, Request::LdmLayout { group: told } if told == group), "{group}: {asked:?}");
+    let mut wanted = [1, 0].into_iter().peekable();
+    while let Some(group) = wanted.peek() {
+        let Request::LdmLayout { group: told } = lab.hear() else { panic!("no layout is told of") };
         lab.say(&Response::Success);
+        // That there are two of them now is told as well, where the greeter sees it before the second is in use.
+        if told == *group {
+            wanted.next();
+        }
     }
     lab.name("dave");
 }
